@@ -1,0 +1,96 @@
+// Package audit is the append-only log of what the broker did. An entry has a
+// public part (time, kind, client, policy, rule, claim names, level, outcome)
+// and a sealed personal part (person, flow, provider); its leaf is a hash of
+// the public part and of a salted hash of the sealed part, so that a Merkle
+// tree over the leaves still verifies after a person's key is destroyed. No
+// entry ever holds a claim value. Entries are added, never changed or removed.
+// It never decides anything and imports nothing of ours.
+package audit
+
+import (
+	"context"
+	"time"
+)
+
+// Kind names what happened; see docs/life-of-a-login.md for each.
+type Kind string
+
+// The kinds of entry.
+const (
+	LoginStarted    Kind = "login.started"    // a valid request arrived
+	ProviderChosen  Kind = "provider.chosen"  // the person left for a provider
+	ProviderFailed  Kind = "provider.failed"  // it refused, or its answer did not hold
+	LoginVerified   Kind = "login.verified"   // an identity was verified
+	LoginDenied     Kind = "login.denied"     // policy denied
+	ConsentGiven    Kind = "consent.given"    // she agreed; claims released
+	ConsentRefused  Kind = "consent.refused"  // she refused
+	Informed        Kind = "consent.informed" // informed on another basis; claims released
+	ConsentStanding Kind = "consent.standing" // an earlier answer covered it; claims released
+	TokenIssued     Kind = "token.issued"
+	CodeReused      Kind = "code.reused" // second use: what the first bought is revoked
+	CodeMisused     Kind = "code.misused"
+	UserInfoServed  Kind = "userinfo.served"
+	KeyGenerated    Kind = "key.generated"
+	KeyRotated      Kind = "key.rotated"
+	KeyRevoked      Kind = "key.revoked"
+	ConfigLoaded    Kind = "config.loaded"
+)
+
+// Public is the part of an entry that anyone may read. JSON names are part of
+// the format; a new field is added at the end with omitempty.
+type Public struct {
+	Time          time.Time `json:"time"` // UTC, microseconds
+	Kind          Kind      `json:"kind"`
+	Client        string    `json:"client,omitempty"`
+	Policy        string    `json:"policy,omitempty"`
+	PolicyVersion int       `json:"policy_version,omitempty"`
+	Rule          string    `json:"rule,omitempty"`
+	Claims        []string  `json:"claims,omitempty"` // names, never values
+	ACR           string    `json:"acr,omitempty"`
+	Outcome       string    `json:"outcome,omitempty"` // "ok" or an error code
+	Basis         string    `json:"basis,omitempty"`
+	Object        string    `json:"object,omitempty"` // key id or configuration digest, for entries about those
+}
+
+// Personal is the part that is sealed.
+type Personal struct {
+	Person   string `json:"person,omitempty"` // hex PersonID
+	Flow     string `json:"flow,omitempty"`
+	Grant    string `json:"grant,omitempty"`
+	Provider string `json:"provider,omitempty"`
+}
+
+// Event is what a room hands in. The time is set by the log.
+type Event struct {
+	Public   Public
+	Personal Personal
+	SealKey  []byte // the person's wrapped key; nil while the person is not known
+}
+
+// Entry is an event as it is stored.
+type Entry struct {
+	ID     [16]byte // random
+	Time   time.Time
+	Public []byte   // canonical JSON of Public
+	Sealed []byte   // Personal under the person's key or the log's own
+	Leaf   [32]byte // see LeafHash
+}
+
+// Receipt tells where an entry is. Index is -1 until the sequencer has given it one.
+type Receipt struct {
+	ID    [16]byte
+	Index int64
+}
+
+// Sealer seals a personal part. A nil wrapped key means the log's own key.
+// Implemented by keys.Ring.
+type Sealer interface {
+	SealUnder(wrapped []byte, aad, plaintext []byte) ([]byte, error)
+	OpenUnder(wrapped []byte, aad, sealed []byte) ([]byte, error)
+}
+
+// Store keeps entries. AppendEntries is durable when it returns nil, all or
+// nothing, and safe for concurrent use.
+type Store interface {
+	AppendEntries(ctx context.Context, e ...Entry) error
+}

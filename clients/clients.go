@@ -1,0 +1,73 @@
+// Package clients owns what we know of services: registration data, sector,
+// keys, redirect URIs, and where they are loaded from. It never decides what a
+// service may receive; see policies.
+package clients
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+// AuthMethod is how a client proves itself at /token (OpenID Connect Core
+// section 9). The registered method is the only one accepted.
+type AuthMethod string
+
+// The methods.
+const (
+	SecretBasic   AuthMethod = "client_secret_basic"
+	SecretPost    AuthMethod = "client_secret_post"
+	PrivateKeyJWT AuthMethod = "private_key_jwt"
+)
+
+// Client is one registered service. It is immutable once loaded, and shared.
+type Client struct {
+	ID                   protocol.ClientID
+	Name                 protocol.Text
+	RedirectURIs         []string // compared byte for byte (RFC 9700 section 4.1.3)
+	PostLogoutURIs       []string
+	AuthMethod           AuthMethod
+	SecretSHA256         [][32]byte      // of random secrets of at least 32 bytes; several during rotation
+	JWKS                 json.RawMessage // inline keys for private_key_jwt, or
+	JWKSURI              string          // where to fetch them
+	AuthSigningAlg       string          // algorithm of client assertions, e.g. ES256; empty: what the key says
+	Sector               string          // pairwise sector; never empty once loaded
+	Policy               string          // id of its policy
+	RequirePKCE          bool
+	RequireNonce         bool
+	RequireState         bool
+	IDTokenSigningAlg    string                // ES256 unless registered otherwise
+	AccessTokenTTL       time.Duration         // 60 s by default, at most 1 h
+	IdPHints             []protocol.ProviderID // the providers that it may name in idp_hint
+	AllowedOrigins       []string
+	Scopes               []protocol.Scope // scopes that it may ask for; empty: every known one
+	ClaimsInIDToken      []protocol.Claim // claims that its policy also allows in the ID token
+	AllowInsecureBackend bool             // development: jwks_uri on loopback http
+}
+
+// HasRedirectURI reports whether uri is registered, byte for byte.
+func (c *Client) HasRedirectURI(uri string) bool {
+	for _, r := range c.RedirectURIs {
+		if r == uri {
+			return true
+		}
+	}
+	return false
+}
+
+// Set is an immutable set of clients.
+type Set struct{ byID map[protocol.ClientID]*Client }
+
+// NewSet makes a set; a later client with the same id wins, so the caller
+// checks for doubles first (see Spec).
+func NewSet(cs ...*Client) *Set {
+	s := &Set{byID: make(map[protocol.ClientID]*Client, len(cs))}
+	for _, c := range cs {
+		s.byID[c.ID] = c
+	}
+	return s
+}
+
+// Get returns the client with this id, or false.
+func (s *Set) Get(id protocol.ClientID) (*Client, bool) { c, ok := s.byID[id]; return c, ok }

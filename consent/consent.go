@@ -1,0 +1,70 @@
+// Package consent is the ledger of what each person agreed to share with whom.
+// Receipts are added and superseded, never edited: a refusal or a withdrawal is
+// a new receipt. Each act is recorded in one durable transaction with its audit
+// entry. It does not decide whether to ask; see policies.
+package consent
+
+import (
+	"context"
+	"time"
+
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+// Act is what the person did, or what happened without asking.
+type Act string
+
+// The acts.
+const (
+	Given    Act = "given"
+	Refused  Act = "refused"
+	Notified Act = "informed" // told, on another basis than consent
+	Reused   Act = "reused"   // a standing answer covered it
+)
+
+// Receipt is one act, for ever (until its retention ends). It holds claim names,
+// never values.
+type Receipt struct {
+	ID            [16]byte // random
+	Time          time.Time
+	Act           Act
+	Person        identity.PersonID
+	Client        protocol.ClientID
+	PolicyID      string
+	PolicyVersion int
+	Basis         string
+	Rule          string
+	Shown         []protocol.Claim // what the page listed
+	Released      []protocol.Claim // what left
+	ACR           protocol.ACR
+	Provider      protocol.ProviderID
+	Language      string
+	Notice        [32]byte  // SHA-256 of the notice shown (purpose, claims, basis, retention, language)
+	Until         time.Time // zero: not remembered
+	Grant         string    // id of the grant that it allowed; empty when refused
+	Audit         [16]byte  // id of its audit entry
+}
+
+// Standing is the newest answer of a person to a client that is still remembered.
+type Standing struct {
+	Person        identity.PersonID
+	Client        protocol.ClientID
+	PolicyID      string
+	PolicyVersion int
+	Shown, Agreed []protocol.Claim
+	Until         time.Time
+	Receipt       [16]byte
+}
+
+// Store keeps receipts and standing answers.
+type Store interface {
+	// Record stores the receipt, its audit entry and, if s is not nil, replaces
+	// the standing answer of (Person, Client) by s: durable when it returns nil,
+	// all or nothing. With a Refused receipt s is nil and the standing stays.
+	Record(ctx context.Context, r Receipt, s *Standing, e audit.Entry) error
+	// Standing returns the remembered answer, or nil when there is none or it has
+	// expired at now.
+	Standing(ctx context.Context, p identity.PersonID, c protocol.ClientID, now time.Time) (*Standing, error)
+}

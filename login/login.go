@@ -1,0 +1,138 @@
+// Package login owns one visit: the flow from a valid authorization request to
+// the answer that goes back to the service, its stages, the dispatcher that says
+// what comes next, its browser endpoints (choose, callback, consent, answer) and
+// the single sign-on session. Every change of a flow is a compare-and-swap and
+// every step ends by asking the dispatcher again; steps never call each other.
+// It never signs, never parses a protocol message and never decides what may be
+// released. Read docs/life-of-a-login.md first.
+package login
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+// FlowID is 128 random bits, base64url. It is no secret: a flow is bound to its
+// browser by a cookie of its own.
+type FlowID string
+
+// Stage is where a flow stands.
+type Stage uint8
+
+// The stages. Done holds the answer that went to the service, so that a double
+// click gets the same answer and not a second code.
+const (
+	Choosing Stage = iota + 1
+	AtProvider
+	Asking
+	Answered
+	Done
+)
+
+// Flow is a visit as a store sees it: everything but the stage is sealed.
+type Flow struct {
+	ID       FlowID
+	Stage    Stage
+	Revision uint32 // grows by one with each Advance; guards against A-B-A
+	Sealed   []byte
+	Expires  time.Time
+}
+
+// ErrNoFlow: the flow is unknown or has expired. ErrStale: someone was first.
+var (
+	ErrNoFlow = errors.New("no such flow")
+	ErrStale  = errors.New("the flow has moved on")
+)
+
+// FlowStore keeps flows until they expire. Any error but ErrNoFlow and ErrStale
+// means that the outcome is unknown. Safe for concurrent use.
+type FlowStore interface {
+	Create(ctx context.Context, f Flow) error
+	// Load returns ErrNoFlow when the flow is unknown or expired at now.
+	Load(ctx context.Context, id FlowID, now time.Time) (Flow, error)
+	// Advance replaces the flow by next if it is at stage from with revision
+	// next.Revision-1, and otherwise returns ErrStale and changes nothing. Of
+	// concurrent calls from one revision exactly one succeeds. It returns ErrStale
+	// for an unknown flow too.
+	Advance(ctx context.Context, from Stage, next Flow) error
+}
+
+// Session is a single sign-on session as a store sees it.
+type Session struct {
+	Digest  [32]byte // SHA-256 of the cookie's handle
+	Sealed  []byte
+	Expires time.Time
+}
+
+// ErrNoSession: unknown, expired or ended.
+var ErrNoSession = errors.New("no such session")
+
+// SessionStore keeps sessions until they expire.
+type SessionStore interface {
+	PutSession(ctx context.Context, s Session) error // replaces one with the same digest
+	GetSession(ctx context.Context, d [32]byte, now time.Time) (Session, error)
+	DeleteSession(ctx context.Context, d [32]byte) error // no error when there is none
+}
+
+// GrantID is 128 random bits, hex. It ties a code and all its tokens together,
+// and appears in the audit log.
+type GrantID string
+
+// Grant is what the person's answer allows a client to receive. It is minimised:
+// Released is all of her identity that it holds.
+type Grant struct {
+	ID            GrantID
+	Client        protocol.ClientID
+	RedirectURI   string
+	Scopes        []protocol.Scope
+	Nonce         string
+	CodeChallenge string
+	ACR           protocol.ACR
+	AuthTime      time.Time
+	Released      identity.Released
+	InIDToken     []protocol.Claim // those of Released that also go into the ID token
+	Person        string           // hex PersonID, for the audit log only
+	SealKey       []byte           // the person's wrapped key, for the audit log only
+	IssuedAt      time.Time
+}
+
+// Answer is what goes back to the service: a code, or an error.
+type Answer struct {
+	Code string
+	Err  *protocol.Error
+}
+
+// Issuer is what login needs of provider. Answer writes the authorization
+// response in the request's response mode, with state and iss (RFC 9207); it
+// answers 303, or a page that posts a form.
+type Issuer interface {
+	IssueCode(ctx context.Context, g Grant) (code string, err error)
+	Answer(w http.ResponseWriter, r *http.Request, req protocol.AuthRequest, a Answer) error
+}
+
+// Step is what the dispatcher says comes next.
+type Step interface{ step() }
+
+// Choose shows the choice page. GoTo sends the browser on. Ask shows the consent
+// page. There is no other step.
+type (
+	Choose struct{ Notice string }
+	GoTo   struct{ URL string }
+	Ask    struct{}
+)
+
+func (Choose) step() {}
+func (GoTo) step()   {}
+func (Ask) step()    {}
+
+// Sealer seals what a store keeps. Open fails for anything that was not sealed
+// with the same purpose and aad. Implemented by keys.Ring.
+type Sealer interface {
+	Seal(purpose string, aad, plaintext []byte) ([]byte, error)
+	Open(purpose string, aad, sealed []byte) ([]byte, error)
+}

@@ -1,0 +1,141 @@
+// Package web owns what people see and how we answer: pages, translations,
+// headers, cookies, request events, and the one place where an error becomes a
+// page or JSON. Handlers return errors. It knows nothing of stores, keys or
+// flows, and its pages work without JavaScript.
+package web
+
+import (
+	"net/http"
+
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+// Handler answers a request or returns an error that web turns into an answer.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Code is the stable code of an error page: the data-code of <main id="error">.
+// For each there is one sentence per language.
+type Code string
+
+// The codes, with the status that each answers.
+const (
+	FlowUnknown      Code = "flow_unknown"       // 400: too long ago, or never was
+	FlowNotYours     Code = "flow_not_yours"     // 400: another browser started it, or cookies are off
+	FlowMoved        Code = "flow_moved"         // 409: another tab or an earlier click was first
+	AlreadyAnswered  Code = "already_answered"   // 400: this sign-in is over
+	ClientUnknown    Code = "client_unknown"     // 400
+	RedirectInvalid  Code = "redirect_invalid"   // 400: redirect_uri missing or not registered
+	RequestInvalid   Code = "request_invalid"    // 400: malformed, duplicated or oversized parameters
+	ProviderUnknown  Code = "provider_unknown"   // 400: not a provider that may be chosen here
+	CallbackInvalid  Code = "callback_invalid"   // 400: an answer from a provider that nobody asked for
+	CrossSite        Code = "cross_site"         // 403: the form was sent from another site
+	NotFound         Code = "not_found"          // 404
+	MethodNotAllowed Code = "method_not_allowed" // 405
+	TooLarge         Code = "too_large"          // 413
+	Unavailable      Code = "unavailable"        // 503 with Retry-After: a store or key cannot be reached
+	Internal         Code = "internal"           // 500
+)
+
+// Problem is an error for a person. Err is logged, never shown.
+type Problem struct {
+	Code Code
+	Err  error
+	Back *Back // nil: no way back to a service
+}
+
+// Back is the way back to the service from an error page.
+type Back struct {
+	Client protocol.Text
+	URL    string
+}
+
+// Fail makes a Problem.
+func Fail(code Code, err error) *Problem { return &Problem{Code: code, Err: err} }
+
+func (p *Problem) Error() string {
+	if p.Err != nil {
+		return string(p.Code) + ": " + p.Err.Error()
+	}
+	return string(p.Code)
+}
+
+func (p *Problem) Unwrap() error { return p.Err }
+
+// ChoosePage is what the choice page shows. Action posts provider=ID.
+type ChoosePage struct {
+	Client    protocol.Text
+	Purpose   protocol.Text
+	Action    string
+	Cancel    string // a form that posts here turns back to the service
+	Providers []ProviderChoice
+	Notice    Notice
+}
+
+// ProviderChoice is one button. TooWeak: shown, not selectable, with the reason.
+type ProviderChoice struct {
+	ID      protocol.ProviderID
+	Name    protocol.Text
+	ACR     protocol.ACR // the level that it can reach, shown in plain words
+	TooWeak bool
+}
+
+// NoticeCode names a sentence above the choices; it says what went wrong at
+// Provider and what to do. Empty: no notice.
+type NoticeCode string
+
+// The notices.
+const (
+	NoticeCancelled    NoticeCode = "cancelled"
+	NoticeRefused      NoticeCode = "refused"
+	NoticeUnavailable  NoticeCode = "unavailable"
+	NoticeInvalid      NoticeCode = "invalid"
+	NoticeTooWeak      NoticeCode = "too_weak"
+	NoticeTooOld       NoticeCode = "too_old"
+	NoticeBadIdentity  NoticeCode = "bad_identity"
+	NoticeMissingClaim NoticeCode = "missing_claim"
+)
+
+// Notice is a sentence about a provider.
+type Notice struct {
+	Code     NoticeCode
+	Provider protocol.Text
+	Claims   []protocol.Claim // for NoticeMissingClaim
+}
+
+// ConsentPage is what the consent page shows. Action posts answer=agree|refuse
+// and claim=NAME for each ticked box.
+type ConsentPage struct {
+	Client    protocol.Text
+	Purpose   protocol.Text
+	Provider  protocol.Text
+	Basis     string // consent | public_task | legal_obligation: which words
+	Retention string // ISO 8601, how long the service keeps the data; "" unknown
+	Remember  string // ISO 8601, how long the answer is remembered; "" or zero: not
+	Required  []ClaimValue
+	Optional  []ClaimValue
+	Action    string
+	Change    string // a form that posts here goes back to the choice page; "" hides it
+}
+
+// ClaimValue is a claim with the value that will leave, as the service gets it.
+// The page words it (dates, genders, yes and no).
+type ClaimValue struct {
+	Claim    protocol.Claim
+	Value    any  // string, bool or []string
+	Verified bool // for email: the provider vouches for it
+}
+
+// FormPostPage is the form_post response mode: a form that the person submits
+// herself without JavaScript and that submits itself with it.
+type FormPostPage struct {
+	Client protocol.Text
+	Action string // the registered redirect URI
+	Fields []Field
+}
+
+// Field is one hidden input.
+type Field struct{ Name, Value string }
+
+// WaitPage is shown when an earlier click of the same person is still being
+// answered; it looks again at URL after two seconds.
+type WaitPage struct{ URL string }

@@ -1,0 +1,22 @@
+package zz
+import (
+ _ "github.com/zitadel/oidc/v3/pkg/op"
+ _ "github.com/zitadel/oidc/v3/pkg/client"
+ _ "github.com/zitadel/oidc/v3/pkg/oidc"
+ _ "github.com/go-jose/go-jose/v4"
+ _ "github.com/go-jose/go-jose/v4/jwt"
+ _ "github.com/coreos/go-oidc/v3/oidc"
+ _ "golang.org/x/oauth2"
+ _ "modernc.org/sqlite"
+ _ "github.com/pressly/goose/v3"
+ _ "go.yaml.in/yaml/v3"
+ _ "github.com/spf13/cobra"
+ _ "golang.org/x/text/language"
+ _ "golang.org/x/text/unicode/norm"
+ _ "github.com/nicksnyder/go-i18n/v2/i18n"
+ _ "pgregory.net/rapid"
+ _ "go.uber.org/goleak"
+ _ "golang.org/x/sync/singleflight"
+ _ "github.com/invopop/jsonschema"
+ _ "github.com/rogpeppe/go-internal/testscript"
+)
