@@ -1,0 +1,72 @@
+# The day's verbs. "make help" lists them; CI runs the same ones (.ci/run).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BIN   := .cache/bin
+LINT  := $(BIN)/golangci-lint
+VULN  := $(BIN)/govulncheck
+# Where govulncheck reads its database; empty: the public one. file://DIR for a copy.
+VULNDB ?=
+GOFILES := $(shell find . -name '*.go' -not -path './.cache/*' -not -path '*/node_modules/*' 2>/dev/null) go.mod go.sum
+ASSETS  := $(shell find web cmd store deploy sandbox -type f -not -name '*.go' 2>/dev/null)
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+bin/voussoir: $(GOFILES) $(ASSETS)
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/voussoir
+
+.PHONY: build
+build: bin/voussoir ## build the one binary, static
+
+.PHONY: demo
+demo: bin/voussoir ## build and run the whole demo world on this machine (Ctrl-C ends it)
+	@exec bin/voussoir demo $(if $(PORT),--port $(PORT)) $(if $(DATA),--data $(DATA))
+
+.PHONY: check
+check: vet lint unit ## the fast inner loop: vet, lint, unit tests with the race detector
+
+.PHONY: vet
+vet: ## go vet
+	go vet ./...
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint, as .golangci.yml says
+	$(LINT) run
+
+.PHONY: unit
+unit: ## unit tests with the race detector
+	go test -race -short ./...
+
+.PHONY: vuln
+vuln: $(VULN) ## known vulnerabilities in what we really call (VULNDB=file://DIR for a copy of the database)
+	$(VULN) $(if $(VULNDB),-db $(VULNDB)) ./...
+
+.PHONY: test
+test: ## everything: check, vulnerabilities, other people's clients and providers, browsers, crashes
+	scripts/test
+
+.PHONY: fuzz
+fuzz: ## every fuzz target, 30 s each (FUZZTIME=10m for longer)
+	scripts/fuzz $(or $(FUZZTIME),30s)
+
+.PHONY: bench
+bench: bin/voussoir ## logins per CPU-second of the broker, added latency, memory
+	go run ./bench run --broker-bin bin/voussoir
+
+.PHONY: golden
+golden: ## write the golden files anew; review the difference as code
+	go test ./provider ./web ./cmd/... -update
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin .cache
+
+# Tools have a module of their own, so that their dependencies are not ours.
+$(LINT): tools/go.mod tools/go.sum
+	go -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(VULN): tools/go.mod tools/go.sum
+	go -C tools build -o ../$@ golang.org/x/vuln/cmd/govulncheck

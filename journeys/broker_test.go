@@ -1,0 +1,264 @@
+package journeys
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binaries are built once per test run.
+var binaries = struct {
+	sync.Mutex
+	dir  string
+	path map[string]string
+}{path: map[string]string{}}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binaries.dir != "" {
+		_ = os.RemoveAll(binaries.dir)
+	}
+	os.Exit(code)
+}
+
+// binary builds cmd/voussoir with the given build tag ("" for none).
+func binary(t *testing.T, tag string) string {
+	t.Helper()
+	binaries.Lock()
+	defer binaries.Unlock()
+	if p, ok := binaries.path[tag]; ok {
+		return p
+	}
+	if binaries.dir == "" {
+		dir, err := os.MkdirTemp("", "voussoir-journeys-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		binaries.dir = dir
+	}
+	out := filepath.Join(binaries.dir, "voussoir"+tag)
+	cmd := exec.Command("go", "build", "-tags", tag, "-o", out, "../cmd/voussoir")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, msg)
+	}
+	binaries.path[tag] = out
+	return out
+}
+
+// whole skips a journey in the fast loop.
+func whole(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a whole journey: left to make test")
+	}
+}
+
+// need skips, or in CI fails, when a counterpart is not installed.
+func need(t *testing.T, file, what string) {
+	t.Helper()
+	whole(t)
+	if _, err := exec.LookPath(file); err == nil {
+		return
+	}
+	if _, err := os.Stat(file); err == nil {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s is not installed (%s)", what, file)
+	}
+	t.Skipf("skipped: %s is not installed (%s)", what, file)
+}
+
+// ports finds base such that base and base plus each offset are free on loopback.
+func ports(t *testing.T, offsets ...int) int {
+	t.Helper()
+next:
+	for range 200 {
+		base := 20000 + rand.IntN(25000)
+		for _, o := range append(offsets, 0) {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+o))
+			if err != nil {
+				continue next
+			}
+			_ = l.Close()
+		}
+		return base
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+// process is a counterpart or a broker that runs beside the test.
+type process struct {
+	cmd  *exec.Cmd
+	out  *transcript
+	done chan struct{}
+}
+
+// transcript keeps what a process printed.
+type transcript struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *transcript) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *transcript) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// launch starts a process, and stops it when the test ends. ready, if not "",
+// is an address that must answer HTTP before launch returns.
+func launch(t *testing.T, env []string, ready string, name string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(name, args...), out: &transcript{}, done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
+		select {
+		case <-p.done:
+		case <-time.After(10 * time.Second):
+			_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+			<-p.done
+		}
+		if t.Failed() {
+			t.Logf("%s printed:\n%s", filepath.Base(name), tail(p.out.String(), 6000))
+		}
+		keepTranscript(t, name, p.out.String())
+	})
+	if ready != "" {
+		p.await(t, ready)
+	}
+	return p
+}
+
+func (p *process) await(t *testing.T, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.DefaultTransport.RoundTrip(req); err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode < 500 {
+				return
+			}
+		}
+		select {
+		case <-p.done:
+			t.Fatalf("%s ended before it answered:\n%s", p.cmd.Path, p.out)
+		case <-ctx.Done():
+			t.Fatalf("%s does not answer at %s:\n%s", p.cmd.Path, url, p.out)
+		case <-tick.C:
+		}
+	}
+}
+
+// keepTranscript hands every transcript to the canary test (see canary_test.go).
+func keepTranscript(t *testing.T, name, text string) {
+	dir := os.Getenv("VOUSSOIR_TRANSCRIPTS")
+	if dir == "" || !strings.Contains(name, "voussoir") {
+		return
+	}
+	f, err := os.CreateTemp(dir, strings.ReplaceAll(t.Name(), "/", "_")+"-*.log")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = f.Close() }()
+	if _, err := f.WriteString(text); err != nil {
+		t.Error(err)
+	}
+}
+
+// world is a running demo.
+type world struct {
+	*process
+	Broker, LowIdP, HighIdP, Service string
+}
+
+// demo starts `voussoir demo` on free ports.
+func demo(t *testing.T) *world {
+	t.Helper()
+	port := ports(t, 1, 2, 10, 11)
+	at := func(p int) string { return fmt.Sprintf("http://localhost:%d", p) }
+	w := &world{Broker: at(port), LowIdP: at(port + 1), HighIdP: at(port + 2), Service: at(port + 10)}
+	w.process = launch(t, nil, w.Broker+"/readyz", binary(t, ""), "demo", "--port", fmt.Sprint(port), "--data", t.TempDir())
+	return w
+}
+
+// serve starts `voussoir serve` with this configuration; {port} and {data} in it
+// are replaced. It returns the broker's address.
+func serve(t *testing.T, tag, config string, env ...string) (*process, string) {
+	t.Helper()
+	port := ports(t)
+	dir := t.TempDir()
+	config = strings.NewReplacer("{port}", fmt.Sprint(port), "{data}", filepath.Join(dir, "data")).Replace(config)
+	file := filepath.Join(dir, "voussoir.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	base := fmt.Sprintf("http://localhost:%d", port)
+	return launch(t, env, base+"/readyz", binary(t, tag), "serve", "--config", file), base
+}
+
+// secretFile writes a secret that only we can read, and returns its path.
+func secretFile(t *testing.T, secret string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func sha256hex(s string) string { d := sha256.Sum256([]byte(s)); return hex.EncodeToString(d[:]) }
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return "…" + s[len(s)-n:]
+	}
+	return s
+}
+
+// lines calls f for each line of r.
+func lines(r io.Reader, f func(string)) {
+	sc := bufio.NewScanner(r)
+	sc.Buffer(nil, 1<<20)
+	for sc.Scan() {
+		f(sc.Text())
+	}
+}

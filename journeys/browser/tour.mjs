@@ -1,0 +1,213 @@
+// A real browser goes through the demo: every kind of visit, both languages,
+// both providers, phone and desk, light and dark, with JavaScript and without.
+// Each page is photographed and judged by axe-core. Prints one line per step and
+// ends with status 1 at the first thing that is not as a person would expect.
+import { chromium } from 'playwright-core'
+import { readFileSync, mkdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import assert from 'node:assert/strict'
+
+const { BROKER, LOW_IDP, HIGH_IDP, SERVICE, SHOTS, CHROMIUM = '/usr/bin/chromium' } = process.env
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+mkdirSync(SHOTS, { recursive: true })
+
+const browser = await chromium.launch({
+  executablePath: CHROMIUM,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'],
+})
+let pages = 0
+
+// A visit is one person with a browser of her own.
+async function visit(name, { lang = 'en', width = 360, dark = false, javaScript = true }, story) {
+  const context = await browser.newContext({
+    viewport: { width, height: width < 600 ? 780 : 800 }, locale: lang === 'fr' ? 'fr-FR' : 'en-GB',
+    colorScheme: dark ? 'dark' : 'light', javaScriptEnabled: javaScript,
+  })
+  const page = await context.newPage()
+  const foreign = []
+  page.on('request', r => {
+    const host = new URL(r.url()).host
+    if (![BROKER, LOW_IDP, HIGH_IDP, SERVICE].some(a => new URL(a).host === host)) foreign.push(r.url())
+  })
+  page.on('console', m => {
+    if (m.type() === 'error' && /Content Security Policy|Refused/.test(m.text())) foreign.push(m.text())
+  })
+  const look = async what => {
+    const file = join(SHOTS, `${name}-${what}.png`)
+    await page.screenshot({ path: file, fullPage: true })
+    pages++
+    const overflow = javaScript && await page.evaluate(() => document.documentElement.scrollWidth > innerWidth + 1)
+    assert.ok(!overflow, `${name}: ${what} scrolls sideways at ${width} px`)
+    if (!javaScript || !page.url().startsWith(BROKER) && !page.url().startsWith(SERVICE)) return
+    // The page's own policy forbids scripts, as it should; axe comes in through the debugger.
+    const session = await context.newCDPSession(page)
+    const run = async expression => {
+      const r = await session.send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true })
+      if (r.exceptionDetails) throw new Error(JSON.stringify(r.exceptionDetails))
+      return r.result.value
+    }
+    await run(axe)
+    const found = await run(`axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+      .then(r => r.violations.map(v => v.id + ': ' + v.help + ' ' + v.nodes.map(n => n.html).join(' ')))`)
+    assert.deepEqual(found, [], `${name}: ${what}: axe-core objects`)
+  }
+  const expectPage = async (selector, what) => {
+    await page.waitForSelector(selector, { timeout: 15000 }).catch(() => {})
+    assert.ok(await page.$(selector), `${name}: expected ${what ?? selector} at ${page.url().split('?')[0]}`)
+  }
+  try {
+    await story({ page, context, look, expectPage })
+    assert.deepEqual(foreign, [], `${name}: a page asked for something outside, or broke its own policy`)
+    console.log(`ok ${name}`)
+  } catch (e) {
+    await page.screenshot({ path: join(SHOTS, `FAILED-${name}.png`), fullPage: true }).catch(() => {})
+    console.log(`FAILED ${name} at ${page.url().split('?')[0]}: ${e.message}`)
+    process.exitCode = 1
+  }
+  await context.close()
+}
+
+// signIn goes from the service's start page to the broker's consent page.
+async function signIn({ page, look, expectPage }, { client = 'city-library', provider, identity, shots = false }) {
+  await page.goto(SERVICE)
+  if (shots) await look('1-service')
+  await page.click(`#sign-in-${client}`)
+  await expectPage(`#provider-${provider}`)
+  if (shots) await look('2-choice')
+  await page.click(`#provider-${provider}`)
+  await expectPage(`#identity-${identity}`)
+  if (shots) await look('3-provider')
+  await page.click(`#identity-${identity}`)
+}
+const person = process.env.IDENTITY
+const low = process.env.LOW_ID, high = process.env.HIGH_ID
+
+for (const view of [
+  { label: 'phone-en', lang: 'en', width: 360 },
+  { label: 'phone-fr-dark', lang: 'fr', width: 360, dark: true },
+  { label: 'desk-fr', lang: 'fr', width: 1280 },
+  { label: 'desk-en-dark', lang: 'en', width: 1280, dark: true },
+  { label: 'phone-fr-nojs', lang: 'fr', width: 360, javaScript: false },
+]) {
+  await visit(view.label, view, async v => {
+    const { page, look, expectPage } = v
+    await page.goto(BROKER)
+    await look('0-home')
+    await signIn(v, { provider: low, identity: person, shots: true })
+    await expectPage('#consent-agree')
+    await look('4-consent')
+    assert.equal(await page.getAttribute('html', 'lang'), view.lang)
+    assert.equal(await page.locator('input[name=claim]:checked').count(), 0, 'a box is ticked beforehand')
+    const [agree, refuse] = [await page.locator('#consent-agree').boundingBox(), await page.locator('#consent-refuse').boundingBox()]
+    assert.ok(Math.abs(agree.width - refuse.width) < 2 && Math.abs(agree.height - refuse.height) < 2, 'agree and refuse differ in size')
+    assert.ok(agree.height >= 44, 'too small a target for a finger')
+    await page.click('#consent-agree')
+    await expectPage('#service-signed-in')
+    await look('5-received')
+    assert.equal(await page.locator('#claim-email').count(), 0, 'the e-mail left although its box was not ticked')
+    const sub = await page.textContent('#sub')
+
+    // Second visit: nothing to choose again but the way, nothing to ask.
+    await page.goto(SERVICE)
+    await page.click('#sign-in-city-library')
+    await expectPage('#service-signed-in', 'a second visit without questions')
+    assert.equal(await page.textContent('#sub'), sub, 'the same person has another subject')
+  })
+}
+
+await visit('partial-consent', { lang: 'en' }, async v => {
+  await signIn(v, { provider: low, identity: person })
+  await v.expectPage('#claim-email')
+  await v.page.check('#claim-email')
+  await v.look('ticked')
+  await v.page.click('#consent-agree')
+  await v.expectPage('#service-signed-in')
+  assert.ok(await v.page.locator('#claim-email').count(), 'the e-mail was ticked and did not arrive')
+})
+
+await visit('refusal', { lang: 'fr' }, async v => {
+  await signIn(v, { provider: low, identity: person })
+  await v.expectPage('#consent-refuse')
+  await v.page.click('#consent-refuse')
+  await v.expectPage('#service-error[data-error="access_denied"]')
+  await v.look('service')
+})
+
+await visit('turned-back-at-provider', { lang: 'en' }, async v => {
+  await v.page.goto(SERVICE)
+  await v.page.click('#sign-in-city-library')
+  await v.page.click(`#provider-${low}`)
+  await v.page.click('#idp-cancel')
+  await v.expectPage(`#provider-${low}`, 'the choice page again')
+  await v.look('choice-with-notice')
+})
+
+await visit('high-provider-same-person', { lang: 'en' }, async v => {
+  await signIn(v, { provider: low, identity: person })
+  await v.page.click('#consent-agree')
+  await v.expectPage('#service-signed-in')
+  const sub = await v.page.textContent('#sub')
+  await v.context.clearCookies()
+  await signIn(v, { provider: high, identity: person })
+  await v.expectPage('#service-signed-in', 'her standing consent, whichever provider she takes')
+  assert.equal(await v.page.textContent('#sub'), sub, 'two providers, one person, two subjects')
+})
+
+await visit('language-switch', { lang: 'fr' }, async v => {
+  await v.page.goto(SERVICE)
+  await v.page.click('#sign-in-city-library')
+  await v.expectPage(`#provider-${low}`)
+  assert.equal(await v.page.getAttribute('html', 'lang'), 'fr')
+  await v.page.click('a[hreflang=en]')
+  await v.expectPage(`#provider-${low}`)
+  assert.equal(await v.page.getAttribute('html', 'lang'), 'en')
+  await v.look('switched')
+})
+
+await visit('reload-and-back', { lang: 'en' }, async v => {
+  await v.page.goto(SERVICE)
+  await v.page.click('#sign-in-city-library')
+  await v.expectPage(`#provider-${low}`)
+  await v.page.reload()
+  await v.page.click(`#provider-${low}`)
+  await v.expectPage(`#identity-${person}`)
+  await v.page.goBack()
+  await v.expectPage(`#provider-${low}`, 'the choice page after the back button')
+  await v.page.click(`#provider-${low}`)
+  await v.page.click(`#identity-${person}`)
+  await v.expectPage('#consent-agree')
+  await v.page.reload()
+  await v.expectPage('#consent-agree', 'the consent page after a reload')
+  await v.page.click('#consent-agree', { clickCount: 2 })
+  await v.expectPage('#service-signed-in', 'signed in after a double click')
+  await v.page.goBack()
+  await v.look('after-back')
+})
+
+await visit('cookies-off', { lang: 'en' }, async v => {
+  await v.page.goto(SERVICE)
+  await v.page.click('#sign-in-city-library')
+  await v.expectPage(`#provider-${low}`)
+  await v.context.clearCookies()
+  await v.page.click(`#provider-${low}`)
+  await v.expectPage('#error[data-code="flow_not_yours"]')
+  await v.look('error')
+})
+
+await visit('errors', { lang: 'fr' }, async v => {
+  for (const [path, code] of [
+    ['/authorize?client_id=nobody', 'client_unknown'],
+    ['/authorize?client_id=city-library&redirect_uri=https%3A%2F%2Fevil.example%2F', 'redirect_invalid'],
+    ['/login/AAAAAAAAAAAAAAAAAAAAAA', 'flow_unknown'],
+    ['/nothing-here', 'not_found'],
+  ]) {
+    await v.page.goto(BROKER + path)
+    await v.expectPage(`#error[data-code="${code}"]`)
+    await v.look(code)
+  }
+})
+
+await browser.close()
+console.log(`${pages} pages photographed`)

@@ -1,0 +1,32 @@
+package journeys
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const chromium = "/usr/bin/chromium"
+
+// TestBrowser_Tour lets a real browser do what people do; see browser/tour.mjs.
+// VOUSSOIR_SHOTS keeps the photographs of every page.
+func TestBrowser_Tour(t *testing.T) {
+	need(t, chromium, "Chromium")
+	need(t, "node_modules/playwright-core/package.json", "playwright-core")
+	w := demo(t)
+	shots := os.Getenv("VOUSSOIR_SHOTS")
+	if shots == "" {
+		shots = t.TempDir()
+	}
+	cmd := exec.Command("node", "browser/tour.mjs")
+	cmd.Env = append(os.Environ(), "BROKER="+w.Broker, "LOW_IDP="+w.LowIdP, "HIGH_IDP="+w.HighIdP, "SERVICE="+w.Service,
+		"SHOTS="+shots, "CHROMIUM="+chromium, "LOW_ID="+lowProvider, "HIGH_ID="+highProvider, "IDENTITY="+knownToBoth)
+	out, err := cmd.CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		t.Log(strings.TrimSpace(line))
+	}
+	if err != nil {
+		t.Fatalf("the tour: %v", err)
+	}
+}

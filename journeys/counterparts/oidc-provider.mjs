@@ -1,0 +1,31 @@
+// An identity provider on the npm library oidc-provider, with its own
+// development pages for sign-in. Settings come from the environment.
+import { generateKeyPairSync } from 'node:crypto'
+import Provider from 'oidc-provider'
+
+const { PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI } = process.env
+const issuer = `http://127.0.0.1:${PORT}`
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+
+const people = {
+  camille: {
+    given_name: 'Camille Jeanne', family_name: 'L’Hébert', birthdate: '1984-02-29', gender: 'female',
+    birthplace: '75107', birthcountry: '99100', email: 'camille@example.org', email_verified: true,
+  },
+}
+
+const provider = new Provider(issuer, {
+  clients: [{
+    client_id: CLIENT_ID, client_secret: CLIENT_SECRET, redirect_uris: [REDIRECT_URI],
+    id_token_signed_response_alg: 'ES256', grant_types: ['authorization_code'], response_types: ['code'],
+  }],
+  jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'ES256', kid: 'k1' }] },
+  claims: {
+    openid: ['sub'], email: ['email', 'email_verified'],
+    profile: ['given_name', 'family_name', 'birthdate', 'gender'], birth: ['birthplace', 'birthcountry'],
+  },
+  scopes: ['openid', 'profile', 'birth', 'email'],
+  cookies: { keys: ['only-for-a-test'] },
+  findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...people[id] }) }),
+})
+provider.listen(Number(PORT), '127.0.0.1', () => console.log('ready'))

@@ -1,0 +1,75 @@
+// A service on the npm library openid-client, as its documentation shows it.
+// GET /start sends the browser to the issuer; GET or POST /callback answers the
+// JSON of what was received. Settings come from the environment.
+import http from 'node:http'
+import * as client from 'openid-client'
+
+const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}' } = process.env
+const redirectURI = `http://127.0.0.1:${PORT}/callback`
+
+async function authentication() {
+  switch (AUTH) {
+    case 'basic': return client.ClientSecretBasic(CLIENT_SECRET)
+    case 'post': return client.ClientSecretPost(CLIENT_SECRET)
+    case 'private_key_jwt': {
+      const jwk = JSON.parse(PRIVATE_JWK)
+      const key = await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
+      return client.PrivateKeyJwt({ key, kid: jwk.kid })
+    }
+  }
+  throw new Error(`unknown AUTH ${AUTH}`)
+}
+
+const config = await client.discovery(new URL(ISSUER), CLIENT_ID, undefined, await authentication(), {
+  execute: [client.allowInsecureRequests], // loopback http in a test
+})
+const started = new Map() // state → what the callback must match
+
+async function start() {
+  const pkceCodeVerifier = client.randomPKCECodeVerifier()
+  const expectedState = client.randomState()
+  const expectedNonce = client.randomNonce()
+  started.set(expectedState, { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: true })
+  return client.buildAuthorizationUrl(config, {
+    redirect_uri: redirectURI,
+    scope: SCOPE,
+    state: expectedState,
+    nonce: expectedNonce,
+    code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
+    code_challenge_method: 'S256',
+    ...JSON.parse(EXTRA),
+  })
+}
+
+async function finish(request, url) {
+  let checked = url
+  let body
+  if (request.method === 'POST') {
+    const chunks = []
+    for await (const c of request) chunks.push(c)
+    body = Buffer.concat(chunks).toString()
+    checked = new Request(url, { method: 'POST', body, headers: { 'content-type': 'application/x-www-form-urlencoded' } })
+  }
+  const state = body ? new URLSearchParams(body).get('state') : url.searchParams.get('state')
+  const tokens = await client.authorizationCodeGrant(config, checked, started.get(state))
+  const claims = tokens.claims()
+  const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub)
+  return { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }
+}
+
+http.createServer(async (request, response) => {
+  const url = new URL(request.url, `http://127.0.0.1:${PORT}`)
+  try {
+    if (url.pathname === '/start') {
+      response.writeHead(303, { location: (await start()).href }).end()
+    } else if (url.pathname === '/callback') {
+      const received = await finish(request, url)
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(received))
+    } else {
+      response.writeHead(404).end()
+    }
+  } catch (e) {
+    response.writeHead(500, { 'content-type': 'application/json' })
+      .end(JSON.stringify({ error: e.error ?? e.code ?? e.name, description: e.error_description ?? e.message }))
+  }
+}).listen(Number(PORT), '127.0.0.1', () => console.log('ready'))

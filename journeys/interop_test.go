@@ -1,0 +1,289 @@
+package journeys
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The demo's providers and the identity that both of them know.
+const (
+	lowProvider  = "sandbox-low"
+	highProvider = "sandbox-high"
+	knownToBoth  = "camille"
+)
+
+const serviceSecret = "a-secret-of-the-interop-journeys-0123456789"
+
+// received is what a counterpart says that it got.
+type received struct {
+	Claims      map[string]any `json:"claims"`
+	UserInfo    map[string]any `json:"userinfo"`
+	Error       string         `json:"error"`
+	Description string         `json:"description"`
+}
+
+// interopConfig is a broker with one provider and one client that asks for two
+// required claims and an optional one.
+func interopConfig(t *testing.T, idpPort int, idpSecret, redirectURI, auth string) string {
+	t.Helper()
+	return fmt.Sprintf(`
+issuer: http://localhost:{port}
+listen: 127.0.0.1:{port}
+development: true
+data: {data}
+providers:
+  - id: upstream
+    name: { fr: "Poste", en: "Post office" }
+    protocol: oidc
+    issuer: http://127.0.0.1:%d
+    client_id: voussoir
+    client_secret_file: %s
+    scopes: [openid, profile, birth, email]
+    id_token_signed_response_alg: ES256
+    userinfo: { fetch: true }
+    acr: { max: eidas1, default: eidas1 }
+    civil_identity: true
+clients:
+  - id: library
+    name: { fr: "Médiathèque", en: "City library" }
+    redirect_uris: ["%s"]
+%s
+    sector: library.example
+    policy: library
+policies:
+  - id: library
+    version: 1
+    purpose: { fr: "Ouvrir votre compte de lecteur", en: "Open your reader account" }
+    legal_basis: consent
+    retention: P1Y
+    min_acr: eidas1
+    claims:
+      - { name: given_name, required: true }
+      - { name: age_over_16, required: true }
+      - { name: email, required: false }
+    consent_validity: P1Y
+`, idpPort, secretFile(t, idpSecret), redirectURI, auth)
+}
+
+func secretAuth(method string) string {
+	return fmt.Sprintf("    token_endpoint_auth_method: %s\n    client_secret_sha256: %q", method, sha256hex(serviceSecret))
+}
+
+// upstream starts npm's oidc-provider as an identity provider, and the broker in
+// front of it.
+func upstream(t *testing.T, redirectURI, auth string) (broker string) {
+	t.Helper()
+	need(t, "node", "Node.js")
+	need(t, "node_modules/oidc-provider/package.json", "oidc-provider")
+	const secret = "a-secret-of-the-broker-at-the-provider-01234567"
+	idp := ports(t)
+	_, broker = serve(t, "", interopConfig(t, idp, secret, redirectURI, auth))
+	env := []string{
+		fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + secret,
+		"REDIRECT_URI=" + broker + "/callback/upstream",
+	}
+	launch(t, env, fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), "node", "counterparts/oidc-provider.mjs")
+	return broker
+}
+
+// passThrough signs Camille in at oidc-provider's development pages and answers
+// the consent page of the broker; it returns the page where the service is.
+func passThrough(c *citizen, start string, ticked url.Values) *page {
+	c.t.Helper()
+	p := c.get(start)
+	// One provider only: the broker sends straight to it.
+	p = c.submit(p, url.Values{"login": {"camille"}, "password": {"any"}})
+	for range 3 { // oidc-provider's own consent page
+		if !strings.Contains(p.URL.Path, "/interaction/") {
+			break
+		}
+		p = c.submit(p, nil)
+	}
+	if p.byID("consent-agree") == nil {
+		c.t.Fatalf("no consent page but %s (status %d, code %q):\n%s", p.URL.Path, p.Status, p.errorCode(), tail(p.Body, 2000))
+	}
+	return c.press(p, "consent-agree", ticked)
+}
+
+func decode(t *testing.T, p *page) received {
+	t.Helper()
+	var r received
+	if err := json.Unmarshal([]byte(p.Body), &r); err != nil {
+		t.Fatalf("not the service's JSON (status %d at %s): %v\n%s", p.Status, p.URL.Path, err, tail(p.Body, 2000))
+	}
+	if r.Error != "" {
+		t.Fatalf("the service refused what it got: %s: %s", r.Error, r.Description)
+	}
+	return r
+}
+
+// wantMinimal checks that exactly the claims that were agreed to arrived.
+func wantMinimal(t *testing.T, got map[string]any, email bool) {
+	t.Helper()
+	want := map[string]any{"given_name": "Camille Jeanne", "age_over_16": true}
+	if email {
+		want["email"], want["email_verified"] = "camille@example.org", true
+	}
+	for k, v := range want {
+		if got[k] != v {
+			t.Errorf("claim %s = %v, want %v", k, got[k], v)
+		}
+	}
+	for k := range got {
+		if _, ok := want[k]; !ok && k != "sub" {
+			t.Errorf("claim %s arrived and nobody agreed to it", k)
+		}
+	}
+}
+
+func TestInterop_OpenIDClient(t *testing.T) {
+	need(t, "node", "Node.js")
+	need(t, "node_modules/openid-client/package.json", "openid-client")
+	private, public := clientKey(t)
+	tests := []struct {
+		name, auth, yaml, extra string
+		env                     []string
+		ticked                  url.Values
+		email                   bool
+	}{
+		{name: "client_secret_basic", auth: "basic", yaml: secretAuth("client_secret_basic")},
+		{
+			name: "client_secret_post, form_post and the optional claim", auth: "post", yaml: secretAuth("client_secret_post"),
+			extra: `{"response_mode":"form_post"}`, ticked: url.Values{"claim": {"email"}}, email: true,
+		},
+		{
+			name: "private_key_jwt", auth: "private_key_jwt", env: []string{"PRIVATE_JWK=" + private},
+			yaml: "    token_endpoint_auth_method: private_key_jwt\n    jwks: " + public,
+		},
+		{
+			name: "claims parameter", auth: "basic", yaml: secretAuth("client_secret_basic"),
+			extra: `{"scope":"openid","claims":"{\"userinfo\":{\"given_name\":{\"essential\":true},\"age_over_16\":{\"essential\":true},\"email\":null}}"}`,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			port := ports(t)
+			broker := upstream(t, fmt.Sprintf("http://127.0.0.1:%d/callback", port), tt.yaml)
+			env := append(tt.env, fmt.Sprintf("PORT=%d", port), "ISSUER="+broker, "CLIENT_ID=library",
+				"CLIENT_SECRET="+serviceSecret, "AUTH="+tt.auth, "SCOPE=openid given_name age_over_16 email")
+			if tt.extra != "" {
+				env = append(env, "EXTRA="+tt.extra)
+			}
+			service := fmt.Sprintf("http://127.0.0.1:%d", port)
+			launch(t, env, service+"/ready", "node", "counterparts/openid-client.mjs")
+			c := newCitizen(t)
+			p := passThrough(c, service+"/start", tt.ticked)
+			if p.byID("form-post") != nil || strings.Contains(p.Body, `name="code"`) {
+				p = c.submit(p, nil) // form_post without JavaScript: the person presses the button
+			}
+			r := decode(t, p)
+			wantMinimal(t, r.UserInfo, tt.email)
+			if r.Claims["sub"] != r.UserInfo["sub"] {
+				t.Error("sub differs between ID token and userinfo")
+			}
+			if r.Claims["acr"] != "eidas1" {
+				t.Errorf("acr = %v", r.Claims["acr"])
+			}
+			if _, leaked := r.Claims["given_name"]; leaked {
+				t.Error("an identity claim is in the ID token although nobody asked for it there")
+			}
+		})
+	}
+}
+
+func TestInterop_OmniAuthOpenIDConnect(t *testing.T) {
+	need(t, "ruby", "Ruby")
+	need(t, "/usr/share/doc/ruby-omniauth-openid-connect", "ruby-omniauth-openid-connect")
+	port := ports(t)
+	service := fmt.Sprintf("http://127.0.0.1:%d", port)
+	broker := upstream(t, service+"/auth/voussoir/callback", secretAuth("client_secret_basic"))
+	env := []string{
+		fmt.Sprintf("PORT=%d", port), "ISSUER=" + broker, "CLIENT_ID=library", "CLIENT_SECRET=" + serviceSecret,
+		"SCOPE=openid given_name age_over_16 email",
+	}
+	launch(t, env, service+"/ready", "ruby", "counterparts/omniauth.rb")
+	r := decode(t, passThrough(newCitizen(t), service+"/start", nil))
+	wantMinimal(t, r.UserInfo, false)
+	if r.Claims["sub"] != r.UserInfo["sub"] {
+		t.Error("sub differs")
+	}
+}
+
+func TestInterop_ModAuthOpenIDC(t *testing.T) {
+	need(t, "/usr/sbin/apache2", "Apache")
+	need(t, "/usr/lib/apache2/modules/mod_auth_openidc.so", "mod_auth_openidc")
+	port := ports(t)
+	service := fmt.Sprintf("http://127.0.0.1:%d", port)
+	broker := upstream(t, service+"/private/callback", secretAuth("client_secret_basic"))
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil { // Apache's workers are another user when we are root
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "www", "private"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "www", "private", "page"), []byte("inside"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	conf, err := filepath.Abs("counterparts/apache.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{
+		fmt.Sprintf("PORT=%d", port), "ISSUER=" + broker, "CLIENT_ID=library", "CLIENT_SECRET=" + serviceSecret,
+		"SCOPE=openid given_name age_over_16 email", "DIR=" + dir,
+	}
+	launch(t, env, service+"/", "/usr/sbin/apache2", "-X", "-f", conf)
+	p := passThrough(newCitizen(t), service+"/private/page", nil)
+	if p.Body != "inside" || p.Status != 200 {
+		log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
+		t.Fatalf("not inside: status %d at %s\n%s\n%s", p.Status, p.URL.Path, tail(p.Body, 500), tail(string(log), 2000))
+	}
+	if p.Header.Get("X-Sub") == "" || p.Header.Get("X-Sub") == "(null)" {
+		t.Error("no sub")
+	}
+	if got := p.Header.Get("X-Given-Name"); got != "Camille Jeanne" {
+		t.Errorf("given_name = %q", got)
+	}
+}
+
+// clientKey makes a P-256 key and returns it and its public set as JSON.
+func clientKey(t *testing.T) (private, publicSet string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub, err := k.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	priv, err := k.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	jwk := map[string]string{
+		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "journey",
+		"x": b64(pub[1:33]), "y": b64(pub[33:65]),
+	}
+	set, err := json.Marshal(map[string]any{"keys": []any{jwk}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwk["d"] = b64(priv)
+	own, err := json.Marshal(jwk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(own), string(set)
+}
