@@ -1,13 +1,11 @@
 package journeys
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -27,14 +25,6 @@ var binaries = struct {
 	dir  string
 	path map[string]string
 }{path: map[string]string{}}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if binaries.dir != "" {
-		_ = os.RemoveAll(binaries.dir)
-	}
-	os.Exit(code)
-}
 
 // binary builds cmd/voussoir with the given build tag ("" for none).
 func binary(t *testing.T, tag string) string {
@@ -142,22 +132,40 @@ func launch(t *testing.T, env []string, ready string, name string, args ...strin
 	}
 	go func() { _ = p.cmd.Wait(); close(p.done) }()
 	t.Cleanup(func() {
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
-		select {
-		case <-p.done:
-		case <-time.After(10 * time.Second):
-			_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-			<-p.done
-		}
+		p.stop()
 		if t.Failed() {
 			t.Logf("%s printed:\n%s", filepath.Base(name), tail(p.out.String(), 6000))
 		}
-		keepTranscript(t, name, p.out.String())
+		if strings.Contains(filepath.Base(name), "voussoir") {
+			overhear(p.out.String())
+		}
 	})
 	if ready != "" {
 		p.await(t, ready)
 	}
 	return p
+}
+
+// stop ends a process, at the latest after ten seconds.
+func (p *process) stop() {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(10 * time.Second):
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		<-p.done
+	}
+}
+
+// ended reports whether the process is gone; one that was killed may need a
+// moment until the system says so.
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	case <-time.After(2 * time.Second):
+		return false
+	}
 }
 
 func (p *process) await(t *testing.T, url string) {
@@ -184,23 +192,6 @@ func (p *process) await(t *testing.T, url string) {
 			t.Fatalf("%s does not answer at %s:\n%s", p.cmd.Path, url, p.out)
 		case <-tick.C:
 		}
-	}
-}
-
-// keepTranscript hands every transcript to the canary test (see canary_test.go).
-func keepTranscript(t *testing.T, name, text string) {
-	dir := os.Getenv("VOUSSOIR_TRANSCRIPTS")
-	if dir == "" || !strings.Contains(name, "voussoir") {
-		return
-	}
-	f, err := os.CreateTemp(dir, strings.ReplaceAll(t.Name(), "/", "_")+"-*.log")
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer func() { _ = f.Close() }()
-	if _, err := f.WriteString(text); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -252,13 +243,4 @@ func tail(s string, n int) string {
 		return "…" + s[len(s)-n:]
 	}
 	return s
-}
-
-// lines calls f for each line of r.
-func lines(r io.Reader, f func(string)) {
-	sc := bufio.NewScanner(r)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		f(sc.Text())
-	}
 }

@@ -28,6 +28,15 @@ func newCitizen(t *testing.T) *citizen {
 	return &citizen{t: t, jar: map[string]map[string]string{}, http: tr, lang: "en"}
 }
 
+// unreachable is what a step panics with when nobody answers; a test that kills
+// the broker catches it (see attempt).
+type unreachable struct {
+	method, path string
+	err          error
+}
+
+func (u unreachable) String() string { return u.method + " " + u.path + ": " + u.err.Error() }
+
 // page is what the citizen looks at.
 type page struct {
 	URL    *url.URL
@@ -58,12 +67,12 @@ func (c *citizen) do(method string, u *url.URL, form url.Values, origin string) 
 	}
 	resp, err := c.http.RoundTrip(req)
 	if err != nil {
-		c.t.Fatalf("%s %s: %v", method, u.Path, err)
+		panic(unreachable{method, u.Path, err})
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		c.t.Fatal(err)
+		panic(unreachable{method, u.Path, err})
 	}
 	for _, k := range resp.Cookies() {
 		host := c.jar[u.Hostname()]
@@ -75,6 +84,9 @@ func (c *citizen) do(method string, u *url.URL, form url.Values, origin string) 
 			delete(host, k.Name)
 		} else {
 			host[k.Name] = k.Value
+			if k.Name != "__Host-voussoir-lang" {
+				sing("cookie", k.Value)
+			}
 		}
 	}
 	return resp, string(text)
@@ -101,6 +113,9 @@ func (c *citizen) visit(method, address string, form url.Values, origin string, 
 		to, err := u.Parse(location)
 		if err != nil {
 			c.t.Fatal(err)
+		}
+		for _, name := range []string{"code", "state", "nonce"} {
+			sing(name, to.Query().Get(name))
 		}
 		if stop != nil && stop(to) {
 			return &page{URL: to, Status: resp.StatusCode, Header: resp.Header}

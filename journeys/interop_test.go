@@ -16,8 +16,8 @@ import (
 
 // The demo's providers and the identity that both of them know.
 const (
-	lowProvider  = "sandbox-low"
-	highProvider = "sandbox-high"
+	lowProvider  = "tax"
+	highProvider = "post"
 	knownToBoth  = "camille"
 )
 

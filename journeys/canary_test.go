@@ -1,0 +1,98 @@
+package journeys
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// canaries is everything that must never stand in a line that a broker printed:
+// each cookie, code, token, state, nonce and verifier that a journey saw, each
+// secret, and values of the people who signed in. TestMain compares them with all
+// that every broker of the run has printed.
+var canaries = struct {
+	sync.Mutex
+	values  map[string]string // value → what it is
+	printed []string
+}{values: map[string]string{
+	serviceSecret:        "client secret",
+	"Camille Jeanne":     "given name",
+	"Hébert":             "family name",
+	"1984-02-29":         "birth date",
+	"camille@example":    "e-mail address",
+	"Linteau":            "family name",
+	"LINTEAU":            "family name",
+	"1984-06-21":         "birth date",
+	"camille.linteau":    "e-mail address",
+	"camille@mail":       "e-mail address",
+	"demo-secret-of-the": "client secret",
+}}
+
+// sing adds a value that no log may hold.
+func sing(what, value string) {
+	if len(value) < 16 { // too short to be a secret, and bound to occur by chance
+		return
+	}
+	canaries.Lock()
+	defer canaries.Unlock()
+	canaries.values[value] = what
+}
+
+// overhear keeps what a broker printed.
+func overhear(text string) {
+	canaries.Lock()
+	defer canaries.Unlock()
+	canaries.printed = append(canaries.printed, text)
+}
+
+// silence reports which canaries were heard; it runs after all journeys.
+func silence() (heard []string, lines int) {
+	canaries.Lock()
+	defer canaries.Unlock()
+	for _, text := range canaries.printed {
+		for line := range strings.Lines(text) {
+			lines++
+			for value, what := range canaries.values {
+				if strings.Contains(line, value) {
+					heard = append(heard, fmt.Sprintf("a %s stands in a log line: %s", what, strings.ReplaceAll(tail(line, 400), value, "▮▮▮")))
+				}
+			}
+		}
+	}
+	slices.Sort(heard)
+	return slices.Compact(heard), lines
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binaries.dir != "" {
+		_ = os.RemoveAll(binaries.dir)
+	}
+	heard, lines := silence()
+	if lines > 0 {
+		fmt.Printf("canary: %d values looked for in %d log lines of the broker, %d found\n", len(canaries.values), lines, len(heard))
+	}
+	for _, h := range heard {
+		fmt.Println("canary:", h)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// TestCanary_IsHeardWhenItSings makes sure that the comparison can fail.
+func TestCanary_IsHeardWhenItSings(t *testing.T) {
+	canaries.Lock()
+	kept := canaries.printed
+	canaries.printed = []string{"all is well\n", `{"msg":"request","email":"camille.linteau@mail.example"}` + "\n"}
+	canaries.Unlock()
+	heard, lines := silence()
+	canaries.Lock()
+	canaries.printed = kept
+	canaries.Unlock()
+	if len(heard) != 1 || lines != 2 {
+		t.Errorf("heard %q in %d lines", heard, lines)
+	}
+}
