@@ -114,16 +114,19 @@ func CheckURL(u *url.URL, allowHTTP bool) error {
 	return nil
 }
 
-// ErrTooLarge means that an answer was longer than its limit. None of it is returned.
-var ErrTooLarge = errors.New("outbound: answer is too large")
+// What ReadBody refuses. Nothing of a refused body is returned.
+var (
+	ErrTooLarge = errors.New("outbound: answer is too large")
+	ErrEncoded  = errors.New("outbound: answer has a content encoding that was not asked for")
+)
 
 // ReadBody reads and closes the body of resp. It refuses a body longer than
 // limit bytes (ErrTooLarge) instead of cutting it, and one with a content
-// encoding, which was not asked for.
+// encoding (ErrEncoded).
 func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
 	defer func() { _ = resp.Body.Close() }() // read to the end or given up; nothing left to learn
 	if e := resp.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return nil, errors.New("outbound: encoded answer")
+		return nil, ErrEncoded
 	}
 	if resp.ContentLength > limit {
 		return nil, ErrTooLarge
