@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -33,20 +34,21 @@ const (
 type kind struct {
 	name        string // of the file, the migrations and the failpoints
 	synchronous string
-	checkpoint  int // pages in the write-ahead log before it is copied back
+	checkpoint  int           // pages in the write-ahead log before it is copied back
+	pace        time.Duration // the shortest time between two commits
 	readers     int
 }
 
 // records flush at each commit: what is acknowledged survives a power cut.
 func recordsKind() kind {
-	return kind{name: "records", synchronous: "FULL", checkpoint: 1000, readers: 4}
+	return kind{name: "records", synchronous: "FULL", checkpoint: 1000, pace: 2 * time.Millisecond, readers: 4}
 }
 
 // flow is flushed at checkpoints only: it survives a kill, and after a power cut
 // people start again. Its pages are rewritten all the time, so a longer log saves
 // copying (16 MiB).
 func flowKind() kind {
-	return kind{name: "flow", synchronous: "NORMAL", checkpoint: 4000, readers: 4}
+	return kind{name: "flow", synchronous: "NORMAL", checkpoint: 4000, pace: time.Millisecond, readers: 4}
 }
 
 // database is one open file: a writer and a pool of readers.
@@ -93,7 +95,7 @@ func openDatabase(ctx context.Context, dir string, k kind) (*database, error) {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", k.name, err), d.conn.Close(), writeDB.Close())
 	}
 	d.reader = newReader(readDB)
-	d.writer = startWriter(k.name, d.conn)
+	d.writer = startWriter(k.name, k.pace, d.conn)
 	return d, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/voussoir-id/voussoir/failpoint"
 )
@@ -37,6 +38,11 @@ type writer struct {
 	// effect, as a connection that breaks would.
 	fault func(point string) error
 
+	// pace is the shortest time between two commits. The first job after a quiet
+	// moment is committed at once; under load the rest wait for each other, so that
+	// a commit (its flush, its pages, its locks) is shared by more of them.
+	pace time.Duration
+
 	jobs  chan *job
 	stop  chan struct{} // closed by close: no new jobs
 	done  chan struct{} // closed by the goroutine when it has ended
@@ -52,9 +58,10 @@ type job struct {
 }
 
 // startWriter takes over conn.
-func startWriter(name string, conn *sql.Conn) *writer {
+func startWriter(name string, pace time.Duration, conn *sql.Conn) *writer {
 	w := &writer{
 		conn:         conn,
+		pace:         pace,
 		stmts:        map[string]*sql.Stmt{},
 		beforeCommit: name + ".before-commit",
 		afterCommit:  name + ".after-commit",
@@ -110,10 +117,17 @@ func (w *writer) shut() {
 func (w *writer) loop() {
 	defer close(w.done)
 	batch := make([]*job, 0, maxBatch)
+	pace := time.NewTimer(0)
+	defer pace.Stop()
 	for {
 		select {
 		case j := <-w.jobs:
+			select {
+			case <-pace.C:
+			case <-w.stop:
+			}
 			w.carryOut(w.gather(append(batch[:0], j)))
+			pace.Reset(w.pace)
 		case <-w.stop:
 			for {
 				last := w.gather(batch[:0])
