@@ -140,16 +140,11 @@ func (w *writer) loop() {
 	}
 }
 
-// gather adds the jobs that are waiting now. A caller that has given up is
-// answered here and costs no work.
+// gather adds the jobs that are waiting now.
 func (w *writer) gather(batch []*job) []*job {
 	for len(batch) < maxBatch {
 		select {
 		case j := <-w.jobs:
-			if err := j.ctx.Err(); err != nil {
-				j.answer <- err
-				continue
-			}
 			batch = append(batch, j)
 		default:
 			return batch
@@ -158,17 +153,29 @@ func (w *writer) gather(batch []*job) []*job {
 	return batch
 }
 
-// carryOut commits a batch and answers it.
+// carryOut commits a batch and answers it. A caller that has given up costs no
+// work.
 func (w *writer) carryOut(batch []*job) {
-	err := w.transact(batch)
+	live := batch[:0]
+	for _, j := range batch {
+		if err := j.ctx.Err(); err != nil {
+			j.answer <- err
+			continue
+		}
+		live = append(live, j)
+	}
+	if len(live) == 0 {
+		return
+	}
+	err := w.transact(live)
 	var bad *jobError
-	if len(batch) > 1 && errors.As(err, &bad) {
-		for _, j := range batch {
+	if len(live) > 1 && errors.As(err, &bad) {
+		for _, j := range live {
 			j.answer <- w.transact([]*job{j})
 		}
 		return
 	}
-	for _, j := range batch {
+	for _, j := range live {
 		j.answer <- err
 	}
 }
