@@ -219,26 +219,6 @@ func (p *page) find(match func(*html.Node) bool) *html.Node {
 	return walkHTML(p.root, match)
 }
 
-// text is everything that a person reads below the element with this id.
-func (p *page) text(id string) string {
-	n := p.byID(id)
-	if n == nil {
-		return ""
-	}
-	var b strings.Builder
-	var visit func(*html.Node)
-	visit = func(n *html.Node) {
-		if n.Type == html.TextNode {
-			b.WriteString(n.Data)
-		}
-		for c := n.FirstChild; c != nil; c = c.NextSibling {
-			visit(c)
-		}
-	}
-	visit(n)
-	return strings.Join(strings.Fields(b.String()), " ")
-}
-
 // errorCode is the stable code of an error page of the broker, or "".
 func (p *page) errorCode() string {
 	n := p.byID("error")

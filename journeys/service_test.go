@@ -143,7 +143,7 @@ func provider(t *testing.T, secret string, people []sandbox.Identity, redirectUR
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = ring.Close() })
+	t.Cleanup(ring.Close)
 	var handler http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)

@@ -95,7 +95,7 @@ func published(t testing.TB, r *Ring) (jose.JSONWebKeySet, []string) {
 func verify(t testing.TB, r *Ring, alg, jws string) []byte {
 	t.Helper()
 	set, _ := published(t, r)
-	sig, err := jose.ParseSigned(jws, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+	sig, err := jose.ParseSignedCompact(jws, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func (r *reader) stmt(query string) (*sql.Stmt, error) {
 	if s := r.stmts[query]; s != nil {
 		return s, nil
 	}
-	s, err := r.db.PrepareContext(context.Background(), query) //nolint:contextcheck // it outlives this call
+	s, err := r.db.PrepareContext(context.Background(), query) // it outlives this call
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}

@@ -117,7 +117,7 @@ func sqliteDB(path string, params url.Values, conns int) (*sql.DB, error) {
 func (d *database) shutdown() error {
 	d.closing.Do(func() {
 		d.shut()
-		d.closed = errors.Join(d.reader.db.Close(), d.conn.Close(), d.writeDB.Close())
+		d.closed = errors.Join(d.db.Close(), d.conn.Close(), d.writeDB.Close())
 	})
 	return d.closed
 }
