@@ -209,7 +209,7 @@ func TestLaunch_ProviderProcess(t *testing.T) {
 		}
 		return
 	}
-	at, err := newAddresses(t.TempDir())
+	at, err := newAddresses(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestLaunch_ProviderProcess(t *testing.T) {
 
 func TestConfig_IsWrittenPrivately(t *testing.T) {
 	dir := t.TempDir()
-	at, err := newAddresses(dir)
+	at, err := newAddresses(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -33,14 +34,14 @@ const scope = "openid given_name family_name age_over_18 email"
 
 // newAddresses finds three free ports. Another program could take one before we
 // do; then the run says so and can be repeated.
-func newAddresses(dir string) (addresses, error) {
+func newAddresses(ctx context.Context, dir string) (addresses, error) {
 	var ports [3]int
 	for i := range ports {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return addresses{}, err
 		}
-		defer ln.Close() // all three are held until we know them all
+		defer func() { _ = ln.Close() }() // all three are held until we know them all
 		ports[i] = ln.Addr().(*net.TCPAddr).Port
 	}
 	at := func(port int) string { return fmt.Sprintf("http://localhost:%d", port) }

@@ -36,9 +36,12 @@ func main() {
 	}
 }
 
+// say writes a line of progress; one that is lost is no reason to stop.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
+
 func dispatch(ctx context.Context, args []string, out, progress io.Writer) error {
 	if len(args) == 0 {
-		fmt.Fprint(progress, usage)
+		say(progress, usage)
 		return flag.ErrHelp
 	}
 	switch args[0] {
@@ -47,7 +50,7 @@ func dispatch(ctx context.Context, args []string, out, progress io.Writer) error
 	case "provider":
 		return providerVerb(ctx, args[1:], progress)
 	default:
-		fmt.Fprint(progress, usage)
+		say(progress, usage)
 		return fmt.Errorf("unknown command %q", args[0])
 	}
 }

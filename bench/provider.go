@@ -53,12 +53,12 @@ func providerVerb(ctx context.Context, args []string, progress io.Writer) error 
 		if err != nil {
 			return err
 		}
-		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", u.Port()))
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", u.Port()))
 		if err != nil {
 			return err
 		}
 		srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
-		defer srv.Close()
+		defer func() { _ = srv.Close() }() // the process ends
 		go func() { failed <- srv.Serve(ln) }() // ends with Close
 	}
 	select {

@@ -83,10 +83,10 @@ func (r result) table(out io.Writer) error {
 		{"flows open meanwhile", fmt.Sprint(r.OpenFlows)},
 		{"peak memory of the broker", fmt.Sprintf("%.1f MB", float64(r.PeakMemory)/1e6)},
 	} {
-		fmt.Fprintf(w, "%s\t%s\t\n", line[0], line[1])
+		say(w, "%s\t%s\t\n", line[0], line[1])
 	}
 	for _, what := range slices.Sorted(maps.Keys(r.Errors)) {
-		fmt.Fprintf(w, "failed: %s\t%d\t\n", what, r.Errors[what])
+		say(w, "failed: %s\t%d\t\n", what, r.Errors[what])
 	}
-	return w.Flush()
+	return w.Flush() // with the first error of all lines
 }

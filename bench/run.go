@@ -59,11 +59,11 @@ func runVerb(ctx context.Context, args []string, out, progress io.Writer) error 
 		return err
 	}
 	if p.Keep {
-		fmt.Fprintln(progress, "folder:", dir)
+		say(progress, "folder: %s\n", dir)
 	} else {
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }() // it lies in the folder for temporary files
 	}
-	at, err := newAddresses(dir)
+	at, err := newAddresses(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -211,16 +211,16 @@ func (p plan) measure(ctx context.Context, at addresses, pid int, progress io.Wr
 		client: newClient(p.Workers), people: p.People,
 	}
 	r := result{Workers: p.Workers}
-	fmt.Fprintf(progress, "opening %d flows\n", p.OpenFlows)
+	say(progress, "opening %d flows\n", p.OpenFlows)
 	opened := l.open(ctx, p.OpenFlows, p.Workers)
 	r.OpenFlows = len(opened.Added)
-	fmt.Fprintf(progress, "warming up with %d logins\n", p.WarmUp)
+	say(progress, "warming up with %d logins\n", p.WarmUp)
 	warm := l.logins(ctx, p.WarmUp, p.Workers)
 	before, err := cpuTime(pid)
 	if err != nil {
 		return r, err
 	}
-	fmt.Fprintf(progress, "measuring %d logins\n", p.Logins)
+	say(progress, "measuring %d logins\n", p.Logins)
 	got := l.logins(ctx, p.Logins, p.Workers)
 	after, err := cpuTime(pid)
 	if err != nil {
