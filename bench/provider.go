@@ -58,7 +58,7 @@ func providerVerb(ctx context.Context, args []string, progress io.Writer) error 
 			return err
 		}
 		srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
-		defer func() { _ = srv.Close() }() // the process ends
+		defer func() { _ = srv.Close() }()      // the process ends
 		go func() { failed <- srv.Serve(ln) }() // ends with Close
 	}
 	select {
