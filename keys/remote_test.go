@@ -344,6 +344,15 @@ func TestUT_14_EncryptedTokensAndFloodsOfDotsCostNothing(t *testing.T) {
 	}
 }
 
+func TestUT_14_ATokenOver64KiBIsRefusedHoweverWellSigned(t *testing.T) {
+	o := newRemoteOwner()
+	set := staticSet(t, o.public()...)
+	refused(t, set, signWith(t, jose.ES256, o.ec, kidHeader("ec"), strings.Repeat("x", 64<<10)), "ES256")
+	if _, err := set.Verify(context.Background(), signWith(t, jose.ES256, o.ec, kidHeader("ec"), strings.Repeat("x", 40<<10)), "ES256"); err != nil {
+		t.Errorf("one of 55 KiB: %v", err)
+	}
+}
+
 func TestUT_22_SignaturesOfTheWrongFormAreRefused(t *testing.T) {
 	o := newRemoteOwner()
 	set := staticSet(t, o.public()...)
@@ -353,10 +362,16 @@ func TestUT_22_SignaturesOfTheWrongFormAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	good := rawToken(t, o.ec, `{"alg":"ES256","kid":"ec"}`, canaryPayload)
+	valid, err := base64.RawURLEncoding.DecodeString(good[strings.LastIndex(good, ".")+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
 	order := elliptic.P256().Params().N.FillBytes(make([]byte, 32))
 	for name, sig := range map[string][]byte{
 		"DER": der, "zero": make([]byte, 64), "empty": {}, "short": make([]byte, 63), "long": make([]byte, 65),
 		"r is zero": append(make([]byte, 32), bytes.Repeat([]byte{1}, 32)...), "s is zero": append(bytes.Repeat([]byte{1}, 32), make([]byte, 32)...),
+		"right, and a byte more": append(valid, 0), "right, after a byte more": append([]byte{0}, valid...),
 		"r is the order": append(order, bytes.Repeat([]byte{1}, 32)...), "all ones": bytes.Repeat([]byte{0xff}, 64),
 	} {
 		t.Run(name, func(t *testing.T) {
