@@ -69,6 +69,7 @@ type ChoosePage struct {
 	Cancel    string // a form that posts here turns back to the service
 	Providers []ProviderChoice
 	Notice    Notice
+	ReturnURI string // the request's redirect URI; only needed when it is not https (see forms)
 }
 
 // ProviderChoice is one button. TooWeak: shown, not selectable, with the reason.
@@ -115,6 +116,7 @@ type ConsentPage struct {
 	Optional  []ClaimValue
 	Action    string
 	Change    string // a form that posts here goes back to the choice page; "" hides it
+	ReturnURI string // as in ChoosePage
 }
 
 // ClaimValue is a claim with the value that will leave, as the service gets it.
@@ -137,5 +139,5 @@ type FormPostPage struct {
 type Field struct{ Name, Value string }
 
 // WaitPage is shown when an earlier click of the same person is still being
-// answered; it looks again at URL after two seconds.
+// answered; it looks again at URL, a path of ours, after two seconds.
 type WaitPage struct{ URL string }
