@@ -25,7 +25,7 @@ var rooms = map[string][]string{
 	"clients":             {"protocol"},
 	"identity":            {"protocol"},
 	"policies":            {"protocol", "identity", "clients"},
-	"keys":                {"audit", "outbound"},
+	"keys":                {"protocol", "audit", "outbound"},
 	"consent":             {"protocol", "identity", "audit", "failpoint"},
 	"web":                 {"protocol"},
 	"federation":          {"protocol", "identity", "keys", "outbound"},

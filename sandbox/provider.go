@@ -119,11 +119,7 @@ func NewProvider(cfg ProviderConfig) (http.Handler, error) {
 }
 
 func (cfg ProviderConfig) check() error {
-<<<<<<< HEAD
-	if err := origin(cfg.Issuer); err != nil {
-=======
 	if err := checkOrigin(cfg.Issuer); err != nil {
->>>>>>> sandbox
 		return fmt.Errorf("issuer: %w", err)
 	}
 	switch {

@@ -72,10 +72,7 @@ func (p *provider) showSignIn(w http.ResponseWriter, r *http.Request, req authRe
 	p.render(w, r, http.StatusOK, "sign-in", page)
 }
 
-<<<<<<< HEAD
-=======
 // showProblem tells a person what cannot be told to a client.
->>>>>>> sandbox
 func (p *provider) showProblem(w http.ResponseWriter, r *http.Request) {
 	lang := pickLang(r, nil)
 	p.render(w, r, http.StatusBadRequest, "problem", plainPage{Lang: lang, Name: p.Name.In(lang), ACR: string(p.ACR), T: vocabulary[lang]})

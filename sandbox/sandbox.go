@@ -71,13 +71,8 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return r.PostForm, nil
 }
 
-<<<<<<< HEAD
-// origin checks a base address: scheme and host, nothing else.
-func origin(raw string) error {
-=======
 // checkOrigin refuses a base address that is more than scheme and host.
 func checkOrigin(raw string) error {
->>>>>>> sandbox
 	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
 		u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.HasSuffix(raw, "#") {
