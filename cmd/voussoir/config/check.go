@@ -202,6 +202,9 @@ func (c *checker) resolve(name string) string {
 
 // known checks that a list names existing things, each once.
 func (c *checker) known(path string, words, all []string, thing string) {
+	if slices.Contains(all, "") {
+		return // an id is missing or misspelt: reported there, and perhaps the one that is meant
+	}
 	for i, w := range words {
 		at := index(path, i)
 		switch {

@@ -165,6 +165,9 @@ func (c *checker) clientPolicy(k *Client, path string) {
 		for _, p := range c.f.Policies {
 			ids = append(ids, p.ID)
 		}
+		if slices.Contains(ids, "") {
+			return // an id is missing or misspelt: reported there
+		}
 		what, instead := unknownName("policy", k.Policy, ids)
 		c.add(at, what, instead)
 		return

@@ -54,7 +54,7 @@ type File struct {
 
 // Keys says where the secret is that protects the key file.
 type Keys struct {
-	// SecretFile is a file with the secret, relative to this file, mode 0600 or
+	// SecretFile is a file with the secret (64 hex digits), relative to this file, mode 0600 or
 	// 0400. Default: a file that is made in the data folder on the first start.
 	SecretFile string `yaml:"secret_file" eg:"secrets/keys"`
 	// SecretEnv names the environment variable that holds the secret, in place of

@@ -26,7 +26,7 @@ type Loaded struct {
 	Listen      string
 	Development bool
 	Data        string // absolute path
-	KeysSecret  []byte // nil: made in the data folder on the first start
+	KeysSecret  []byte // 32 bytes; nil: made in the data folder on the first start
 	Providers   []Upstream
 	Clients     *clients.Set
 	ClientCount int
@@ -120,7 +120,7 @@ func fill(s *string, value string) {
 func (c *checker) load() *Loaded {
 	out := &Loaded{
 		Issuer: c.f.Issuer, Listen: c.f.Listen, Development: c.f.Development, Data: c.resolve(c.f.Data),
-		KeysSecret: c.secret("keys.secret_file", c.f.Keys.SecretFile, c.f.Keys.SecretEnv),
+		KeysSecret: c.keysSecret(),
 	}
 	for i := range c.f.Providers {
 		out.Providers = append(out.Providers, c.upstream(i))
@@ -209,6 +209,24 @@ func loadPolicy(p *Policy) *policies.Policy {
 		out.Claims = append(out.Claims, policies.ClaimRule{Name: protocol.Claim(r.Name), Required: r.Required})
 	}
 	return out
+}
+
+// keysSecret reads the secret of the key file: 32 bytes, in hex.
+func (c *checker) keysSecret() []byte {
+	path := "keys.secret_file"
+	if c.f.Keys.SecretEnv != "" {
+		path = "keys.secret_env"
+	}
+	text := c.secret(path, c.f.Keys.SecretFile, c.f.Keys.SecretEnv)
+	if len(text) == 0 {
+		return nil
+	}
+	b, err := hex.DecodeString(string(text))
+	if err != nil || len(b) != 32 {
+		c.add(path, "the secret of the key file is not 64 hex digits", "the output of: openssl rand -hex 32")
+		return nil
+	}
+	return b
 }
 
 // secret reads a secret from its file or the environment, nil when neither is
