@@ -69,6 +69,7 @@ type ChoosePage struct {
 	Cancel    string // a form that posts here turns back to the service
 	Providers []ProviderChoice
 	Notice    Notice
+	ReturnURI string // the request's redirect URI; only needed when it is not https (see forms)
 }
 
 // ProviderChoice is one button. TooWeak: shown, not selectable, with the reason.
@@ -115,6 +116,7 @@ type ConsentPage struct {
 	Optional  []ClaimValue
 	Action    string
 	Change    string // a form that posts here goes back to the choice page; "" hides it
+	ReturnURI string // as in ChoosePage
 }
 
 // ClaimValue is a claim with the value that will leave, as the service gets it.
