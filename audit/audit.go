@@ -72,7 +72,7 @@ type Entry struct {
 	ID     [16]byte // random
 	Time   time.Time
 	Public []byte   // canonical JSON of Public
-	Sealed []byte   // Personal under the person's key or the log's own
+	Sealed []byte   // 32 bytes of salt, then Personal under the person's key or the log's own
 	Leaf   [32]byte // see LeafHash
 }
 

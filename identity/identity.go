@@ -8,6 +8,9 @@ package identity
 
 import (
 	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/voussoir-id/voussoir/protocol"
@@ -37,8 +40,24 @@ type Identity struct {
 	AsOf              time.Time // when it was verified: derived facts hold on this day (UTC)
 }
 
+// redacted is what logs and error texts get in place of a person's data. It
+// guards against the honest mistake of printing a whole struct; %#v still shows
+// everything, for failing tests.
+const redacted = "[redacted]"
+
+// String and LogValue keep the values out of logs and errors.
+func (p Pivot) String() string       { return redacted }
+func (p Pivot) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// String and LogValue keep the values out of logs and errors.
+func (id Identity) String() string       { return redacted }
+func (id Identity) LogValue() slog.Value { return slog.StringValue(redacted) }
+
 // PersonID is random and means nothing outside the records.
 type PersonID [16]byte
+
+// String is the id in hexadecimal, as the audit log's personal part has it.
+func (id PersonID) String() string { return hex.EncodeToString(id[:]) }
 
 // Person is a row of the records. SealKey is the person's own key for the
 // personal part of audit entries, wrapped by keys; destroying it erases them.
@@ -55,6 +74,10 @@ type Sub string
 type Deriver interface {
 	Derive(ctx context.Context, label string, msg []byte) ([32]byte, error)
 }
+
+// ErrAmbiguous: a digest leads to another person already. It is a matter for a
+// human being, never for a merge.
+var ErrAmbiguous = errors.New("the alias leads to another person")
 
 // PersonStore finds persons by digest. It is durable.
 type PersonStore interface {

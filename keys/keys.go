@@ -1,5 +1,197 @@
 // Package keys is the only room that sees private keys and derivation secrets.
 // It signs, derives, seals, rotates and publishes; it also reads the public keys
 // of others (Remote). No key or secret ever leaves it, and none appears in an
-// error or a log line.
+// error or a log line. Start with Ring; vault.go is how a ring rests on disk.
 package keys
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/voussoir-id/voussoir/audit"
+)
+
+// Errors that a caller may want to tell apart. ErrClosed: the ring was closed.
+// ErrNoKey: no key of that algorithm or with that id. ErrSealed: what was to be
+// opened is not ours, was altered, or was sealed for another purpose.
+var (
+	ErrClosed = errors.New("keys: the ring is closed")
+	ErrNoKey  = errors.New("keys: no such key")
+	ErrSealed = errors.New("keys: cannot be opened")
+)
+
+// Config is what Open needs.
+type Config struct {
+	// File is the key file. Its directory must exist and be writable: beside it
+	// lies File.lock, which processes hold while they change the file.
+	File string
+	// Secret encrypts the file; at least 32 random bytes, see LoadOrCreateSecret.
+	Secret []byte
+	// MustExist refuses to begin with a new file. Set it when the records hold
+	// persons: with new secrets each of them would get a new subject everywhere.
+	MustExist bool
+	// Algs are the signature algorithms to have keys for: ES256, EdDSA, PS256,
+	// RS256. One that the file lacks is added; others in the file stay published.
+	Algs []string
+	// Retention is how long a retired key stays in the JWKS; at least as long as
+	// the longest life of what it signed. Default 30 days.
+	Retention time.Duration
+	Now       func() time.Time
+}
+
+// String and LogValue keep the secret out of logs and errors.
+func (c Config) String() string       { return "keys for " + c.File }
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// Recorder takes the audit entries of the ring. Implemented by audit.Log.
+type Recorder interface {
+	Append(ctx context.Context, e ...audit.Event) (audit.Receipt, error)
+}
+
+// Ring is the set of keys and secrets. It is safe for concurrent use, and
+// several processes may share one file: each change is made to the file as it is
+// then, under its lock. A process learns of the others' changes by Reload.
+type Ring struct {
+	cfg   Config
+	vault vault
+	held  atomic.Pointer[holding] // nil once closed
+
+	change sync.Mutex // held while the file is being changed; guards what follows
+	log    Recorder   // nil until AuditTo
+	closed bool
+}
+
+// String and LogValue keep everything that the ring holds out of logs and errors.
+func (r *Ring) String() string       { return r.cfg.String() }
+func (r *Ring) LogValue() slog.Value { return r.cfg.LogValue() }
+
+// Open reads the key file, or begins one, and adds what it lacks. It never
+// overwrites a file that it cannot read in full.
+func Open(ctx context.Context, cfg Config) (*Ring, error) {
+	if cfg.File == "" || len(cfg.Secret) < minSecret || len(cfg.Algs) == 0 || cfg.Now == nil || cfg.Retention < 0 {
+		return nil, errors.New("keys: a ring needs a file, a secret of 32 bytes, algorithms and a clock")
+	}
+	for _, alg := range cfg.Algs {
+		if !slices.Contains(algorithms(), alg) {
+			return nil, fmt.Errorf("keys: unknown algorithm %q", alg)
+		}
+	}
+	if cfg.Retention == 0 {
+		cfg.Retention = 30 * 24 * time.Hour
+	}
+	r := &Ring{cfg: cfg, vault: vault{file: cfg.File, secret: slices.Clone(cfg.Secret), mustExist: cfg.MustExist}}
+	r.cfg.Secret = nil // the vault has its own
+	err := r.edit(ctx, func(c *contents) error { return c.complete(cfg.Algs, cfg.Now()) })
+	if err != nil {
+		return nil, err
+	}
+	r.vault.mustExist = true
+	return r, nil
+}
+
+// Reload takes over what another process has changed in the file.
+func (r *Ring) Reload(ctx context.Context) error {
+	return r.edit(ctx, func(*contents) error { return nil })
+}
+
+// AuditTo records in log every generation, rotation and revocation of a key that
+// is not yet on record, and from then on each one when it happens.
+//
+// The log needs the ring to seal its entries, so the first keys are older than
+// any log. Therefore what happened lies in the key file, written together with
+// the change that it tells of, until the log has it: nothing is lost in a crash,
+// though an entry can be there twice after one.
+func (r *Ring) AuditTo(ctx context.Context, log Recorder) error {
+	r.change.Lock()
+	r.log = log
+	r.change.Unlock()
+	return r.Reload(ctx)
+}
+
+// Rotate makes the next key of alg the active one, retires the active one, whose
+// private part is destroyed, and publishes a new next key. Services must have
+// had time to see the next key: leave twice the JWKS's cache time between two
+// rotations.
+func (r *Ring) Rotate(ctx context.Context, alg string) error {
+	return r.edit(ctx, func(c *contents) error { return c.rotate(alg, r.cfg.Now()) })
+}
+
+// Revoke withdraws a key from the JWKS at once and destroys its private part.
+// The next key takes the place of an active one. Revoking a key again changes
+// nothing.
+func (r *Ring) Revoke(ctx context.Context, kid string) error {
+	return r.edit(ctx, func(c *contents) error { return c.revoke(kid, r.cfg.Now()) })
+}
+
+// Close forgets the keys. Calls that are under way may still succeed.
+func (r *Ring) Close() {
+	r.change.Lock()
+	defer r.change.Unlock()
+	r.closed = true
+	r.held.Store(nil)
+}
+
+// edit makes one change to the file and to what the ring holds. A change that is
+// in the file but could not be recorded is in force all the same, and an error:
+// the next edit records it.
+func (r *Ring) edit(ctx context.Context, do func(*contents) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	r.change.Lock()
+	defer r.change.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
+	return withLock(r.vault.file, func() error {
+		plain, err := r.vault.read()
+		if err != nil {
+			return err
+		}
+		c, err := parseContents(plain)
+		if err != nil {
+			return fmt.Errorf("key file %s: %w", r.vault.file, err)
+		}
+		if err := do(&c); err != nil {
+			return err
+		}
+		if plain, err = r.keep(c, plain); err != nil {
+			return err
+		}
+		if r.log == nil || len(c.Unrecorded) == 0 {
+			return nil
+		}
+		if _, err := r.log.Append(ctx, c.events()...); err != nil {
+			return fmt.Errorf("keys: record what happened: %w", err)
+		}
+		c.Unrecorded = nil
+		_, err = r.keep(c, plain)
+		return err
+	})
+}
+
+// keep writes c, unless that is what the file says already, and then holds it.
+func (r *Ring) keep(c contents, was []byte) ([]byte, error) {
+	h, err := newHolding(c, r.cfg.Now(), r.cfg.Retention)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", r.vault.file, err)
+	}
+	plain, err := c.encode()
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(plain, was) {
+		if err := r.vault.write(plain); err != nil {
+			return nil, err
+		}
+	}
+	r.held.Store(h)
+	return plain, nil
+}

@@ -1,0 +1,107 @@
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config is what New needs; all of it.
+type Config struct {
+	Store  Store
+	Sealer Sealer
+	Now    func() time.Time
+}
+
+// Log writes entries. Safe for concurrent use.
+type Log struct{ cfg Config }
+
+// New refuses a missing collaborator.
+func New(cfg Config) (*Log, error) {
+	if cfg.Store == nil || cfg.Sealer == nil || cfg.Now == nil {
+		return nil, errors.New("audit: a log needs a store, a sealer and a clock")
+	}
+	return &Log{cfg: cfg}, nil
+}
+
+// Append records the events, all or none, and is durable when it returns nil.
+// The caller does not do what an event tells of when it fails. The receipt is
+// that of the last event.
+func (l *Log) Append(ctx context.Context, events ...Event) (Receipt, error) {
+	if len(events) == 0 {
+		return Receipt{}, errors.New("audit: nothing to append")
+	}
+	entries := make([]Entry, len(events))
+	for i, e := range events {
+		var err error
+		if entries[i], err = l.Prepare(e); err != nil {
+			return Receipt{}, err
+		}
+	}
+	if err := l.cfg.Store.AppendEntries(ctx, entries...); err != nil {
+		return Receipt{}, fmt.Errorf("audit %s: %w", events[0].Public.Kind, err)
+	}
+	return Receipt{ID: entries[len(entries)-1].ID, Index: -1}, nil
+}
+
+// Prepare makes the entry of an event without storing it, for a caller that
+// stores it in a transaction of its own. The time is the log's, not the event's.
+func (l *Log) Prepare(e Event) (Entry, error) {
+	if e.Public.Kind == "" {
+		return Entry{}, errors.New("audit: an event has no kind")
+	}
+	// Under the log's own key her part of the entry could never be erased.
+	if e.Personal.Person != "" && len(e.SealKey) == 0 {
+		return Entry{}, fmt.Errorf("audit %s: an event names a person and has no key of hers", e.Public.Kind)
+	}
+	e.Public.Time = l.cfg.Now().UTC().Truncate(time.Microsecond)
+	entry := Entry{Time: e.Public.Time}
+	rand.Read(entry.ID[:])
+	var err error
+	if entry.Public, err = json.Marshal(e.Public); err != nil {
+		return Entry{}, fmt.Errorf("audit %s: %w", e.Public.Kind, err)
+	}
+	if entry.Sealed, err = l.seal(entry, e); err != nil {
+		return Entry{}, fmt.Errorf("audit %s: %w", e.Public.Kind, err)
+	}
+	entry.Leaf = LeafHash(entry)
+	return entry, nil
+}
+
+func (l *Log) seal(entry Entry, e Event) ([]byte, error) {
+	personal, err := json.Marshal(e.Personal)
+	if err != nil {
+		return nil, err
+	}
+	var key []byte // nil: the log's own; a store may have turned nil into an empty slice
+	if len(e.SealKey) > 0 {
+		key = e.SealKey
+	}
+	sealed, err := l.cfg.Sealer.SealUnder(key, entry.aad(), personal)
+	if err != nil {
+		return nil, err
+	}
+	salt := make([]byte, saltSize, saltSize+len(sealed))
+	rand.Read(salt)
+	return append(salt, sealed...), nil
+}
+
+// Open reads the personal part of an entry. wrapped is the person's key, nil for
+// an entry that was made while no person was known.
+func (l *Log) Open(e Entry, wrapped []byte) (Personal, error) {
+	var p Personal
+	if len(e.Sealed) < saltSize {
+		return p, errors.New("audit: the personal part is cut short")
+	}
+	plain, err := l.cfg.Sealer.OpenUnder(wrapped, e.aad(), e.Sealed[saltSize:])
+	if err != nil {
+		return p, fmt.Errorf("audit: open the personal part: %w", err)
+	}
+	if err := json.Unmarshal(plain, &p); err != nil {
+		return p, errors.New("audit: the personal part is malformed")
+	}
+	return p, nil
+}

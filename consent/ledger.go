@@ -1,0 +1,146 @@
+package consent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+// Config is what New needs; all of it.
+type Config struct {
+	Store Store
+	Audit *audit.Log
+	Now   func() time.Time
+}
+
+// Ledger writes receipts. Safe for concurrent use.
+type Ledger struct{ cfg Config }
+
+// New refuses a missing collaborator.
+func New(cfg Config) (*Ledger, error) {
+	if cfg.Store == nil || cfg.Audit == nil || cfg.Now == nil {
+		return nil, errors.New("consent: a ledger needs a store, an audit log and a clock")
+	}
+	return &Ledger{cfg: cfg}, nil
+}
+
+// Record writes the act down, with its audit entry, in one durable transaction,
+// and returns the receipt with its id, time and audit id. When it fails nothing
+// may leave: either nothing is on record, or we do not know.
+//
+// The audit entry says what the receipt says: of e only Personal.Flow, SealKey
+// and a non-empty Public.Outcome count, the rest is taken from r.
+//
+// With remember the answer stands until r.Until. Only an answer that she has
+// just given is remembered: a refusal is not, so that she is asked again, and
+// neither is a Reused answer, which would prolong itself for ever.
+func (l *Ledger) Record(ctx context.Context, r Receipt, remember bool, e audit.Event) (Receipt, error) {
+	if err := r.check(); err != nil {
+		return Receipt{}, fmt.Errorf("consent for client %s: %w", r.Client, err)
+	}
+	rand.Read(r.ID[:])
+	r.Time = l.cfg.Now().UTC().Truncate(time.Microsecond)
+	standing := r.standing(remember)
+	if standing == nil && r.Act != Reused {
+		r.Until = time.Time{} // a receipt does not promise what nobody remembers
+	}
+	entry, err := l.cfg.Audit.Prepare(r.event(e))
+	if err != nil {
+		return Receipt{}, fmt.Errorf("consent for client %s: %w", r.Client, err)
+	}
+	r.Audit = entry.ID
+	if err := l.cfg.Store.Record(ctx, r, standing, entry); err != nil {
+		return Receipt{}, fmt.Errorf("record consent for client %s: %w", r.Client, err)
+	}
+	return r, nil
+}
+
+// Standing returns the person's answer to this client that still stands, or nil.
+// An error means that we do not know.
+func (l *Ledger) Standing(ctx context.Context, person identity.PersonID, client protocol.ClientID) (*Standing, error) {
+	s, err := l.cfg.Store.Standing(ctx, person, client, l.cfg.Now())
+	if err != nil {
+		return nil, fmt.Errorf("standing consent for client %s: %w", client, err)
+	}
+	return s, nil
+}
+
+// check refuses what must never be on record, because it must never happen.
+func (r Receipt) check() error {
+	if r.kind() == "" {
+		return fmt.Errorf("unknown act %q", r.Act)
+	}
+	if r.Person == (identity.PersonID{}) || r.Client == "" || r.PolicyID == "" {
+		return errors.New("a receipt needs a person, a client and a policy")
+	}
+	if r.Notice == ([32]byte{}) && r.Act != Reused {
+		return errors.New("a receipt needs the hash of what was shown")
+	}
+	for _, c := range r.Released {
+		if !slices.Contains(r.Shown, c) {
+			return fmt.Errorf("claim %s would leave and was not shown", c)
+		}
+	}
+	if r.Act == Refused && (len(r.Released) > 0 || r.Grant != "") {
+		return errors.New("she refused, and yet something would leave")
+	}
+	if r.Act != Refused && r.Grant == "" {
+		return errors.New("a receipt needs the grant that it allows")
+	}
+	return nil
+}
+
+// standing is the answer to remember, or nil.
+func (r Receipt) standing(remember bool) *Standing {
+	if !remember || (r.Act != Given && r.Act != Notified) || !r.Until.After(r.Time) {
+		return nil
+	}
+	return &Standing{
+		Person: r.Person, Client: r.Client, PolicyID: r.PolicyID, PolicyVersion: r.PolicyVersion,
+		Shown: slices.Clone(r.Shown), Agreed: slices.Clone(r.Released), Until: r.Until, Receipt: r.ID,
+	}
+}
+
+// kind is "" for an act that does not exist.
+func (r Receipt) kind() audit.Kind {
+	switch r.Act {
+	case Given:
+		return audit.ConsentGiven
+	case Refused:
+		return audit.ConsentRefused
+	case Notified:
+		return audit.Informed
+	case Reused:
+		return audit.ConsentStanding
+	}
+	return ""
+}
+
+func (r Receipt) event(e audit.Event) audit.Event {
+	outcome := e.Public.Outcome
+	if outcome == "" {
+		outcome = "ok"
+		if r.Act == Refused {
+			outcome = string(protocol.AccessDenied)
+		}
+	}
+	claims := make([]string, len(r.Released))
+	for i, c := range r.Released {
+		claims[i] = string(c)
+	}
+	e.Public = audit.Public{
+		Kind: r.kind(), Client: string(r.Client), Policy: r.PolicyID, PolicyVersion: r.PolicyVersion,
+		Rule: r.Rule, Claims: claims, ACR: string(r.ACR), Outcome: outcome, Basis: r.Basis,
+	}
+	e.Personal.Person = r.Person.String()
+	e.Personal.Grant = r.Grant
+	e.Personal.Provider = string(r.Provider)
+	return e
+}
