@@ -71,7 +71,8 @@ const (
 	AskInform      // informed, on another basis than consent; may still turn back
 )
 
-// Decision is what may happen. When Deny is set nothing else is.
+// Decision is what may happen. When Deny is set nothing may, and only Missing and
+// what goes on record (Rule, Basis, the policy) is set beside it.
 type Decision struct {
 	Release       []protocol.Claim // leave if she goes on; with AskNothing, all that leaves
 	Optional      []protocol.Claim // one unticked checkbox each

@@ -1,0 +1,187 @@
+package policies
+
+import (
+	"slices"
+
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+// The rules. Exactly one of them makes each decision, in this order; its name is
+// on record. Deny: the first three. Ask: the next six. The last lets pass.
+const (
+	RuleNoPolicy      = "no-policy"              // the client has no policy, so nothing is justified
+	RuleACR           = "acr"                    // the sign-in is weaker than the policy or the request demands
+	RuleMissing       = "required-claim-missing" // the service cannot work without a claim that nobody knows
+	RulePromptConsent = "prompt-consent"         // the service wants her to be asked (prompt=consent)
+	RuleEveryTime     = "every-time"             // the policy remembers no answer
+	RuleFirstTime     = "first-time"             // she has not answered before, or withdrew
+	RuleInformed      = "informed"               // the same on another basis than consent: she is told
+	RulePolicyChanged = "policy-changed"         // she answered under another policy or version
+	RuleExpired       = "expired"                // her answer was remembered until now
+	RuleNewClaim      = "new-claim"              // more is asked than she has seen, or agreed to
+	RuleStanding      = "standing"               // her earlier answer covers it
+)
+
+// Rules lists the rules in the order in which they are tried.
+func Rules() []string {
+	return []string{
+		RuleNoPolicy, RuleACR, RuleMissing, RulePromptConsent, RuleEveryTime, RuleFirstTime,
+		RuleInformed, RulePolicyChanged, RuleExpired, RuleNewClaim, RuleStanding,
+	}
+}
+
+// Decide says what may leave and whether to ask first. It is the only place that
+// says so. What may leave is never more than what the policy allows, the request
+// asks for and we know of the person. It is pure, and safe for concurrent use.
+func (t *Table) Decide(f Facts) Decision {
+	p, ok := t.Policy(f.Client)
+	if !ok {
+		return Decision{Deny: protocol.UnauthorizedClient, Rule: RuleNoPolicy}
+	}
+	d := Decision{Basis: p.Basis, PolicyID: p.ID, PolicyVersion: p.Version}
+	if !f.ACR.Reaches(requiredACR(p, f.Request)) {
+		return d.denied(RuleACR)
+	}
+	d.Release, d.Optional, d.Missing = p.claims(f)
+	if len(d.Missing) > 0 {
+		return d.denied(RuleMissing)
+	}
+	d.Rule = p.why(f, d)
+	if d.Rule == RuleStanding {
+		d.Release = among(f.Request, d.Release, intersect(f.Standing.Agreed, d.Optional))
+		d.Optional = nil
+		return d // AskNothing
+	}
+	// A standing answer that does not cover this request ticks no box: consent is
+	// an act (GDPR article 4(11)).
+	d.Ask = AskConsent
+	if p.informs() {
+		d.Ask = AskInform
+	}
+	if !p.ConsentValidity.IsZero() {
+		d.Until = p.ConsentValidity.AddTo(f.Now)
+	}
+	return d
+}
+
+// denied drops whatever could be mistaken for a permission.
+func (d Decision) denied(rule string) Decision {
+	return Decision{
+		Deny: protocol.AccessDenied, Rule: rule, Missing: d.Missing,
+		Basis: d.Basis, PolicyID: d.PolicyID, PolicyVersion: d.PolicyVersion,
+	}
+}
+
+// claims sorts what is asked for and allowed: needed leaves if she goes on,
+// optional if she also ticks it, missing is needed and unknown. A claim counts as
+// needed if the policy requires it and the request did not mark it voluntary
+// (OpenID Connect Core section 5.5.1).
+func (p *Policy) claims(f Facts) (needed, optional, missing []protocol.Claim) {
+	for _, asked := range f.Request.AskedClaims() {
+		rule, allowed := p.rule(asked.Claim)
+		known := slices.Contains(f.Has, asked.Claim)
+		need := rule.Required && !asked.Voluntary
+		switch {
+		case !allowed:
+		case known && need:
+			needed = append(needed, asked.Claim)
+		case known:
+			optional = append(optional, asked.Claim)
+		case need:
+			missing = append(missing, asked.Claim)
+		}
+	}
+	return needed, optional, missing
+}
+
+// why names the rule for a request that nothing forbids.
+func (p *Policy) why(f Facts, d Decision) string {
+	s := f.Standing
+	switch {
+	case f.Request.Prompt.Consent:
+		return RulePromptConsent
+	case p.ConsentValidity.IsZero():
+		return RuleEveryTime
+	case s == nil && p.informs():
+		return RuleInformed
+	case s == nil:
+		return RuleFirstTime
+	case s.PolicyID != p.ID || s.PolicyVersion != p.Version:
+		return RulePolicyChanged
+	case !f.Now.Before(s.Until):
+		return RuleExpired
+	case !subset(d.Release, s.Agreed) || !subset(d.Optional, s.Shown):
+		return RuleNewClaim
+	}
+	return RuleStanding
+}
+
+// informs reports whether the basis is one on which a person is told and not
+// asked. Anything unknown is treated as consent, which asks.
+func (p *Policy) informs() bool { return p.Basis == PublicTask || p.Basis == LegalObligation }
+
+// rule returns what p says of one claim; false: not allowed.
+func (p *Policy) rule(c protocol.Claim) (ClaimRule, bool) {
+	for _, r := range p.Claims {
+		if r.Name == c {
+			return r, true
+		}
+	}
+	return ClaimRule{}, false
+}
+
+// ClaimsInIDToken returns those of the released claims that also go into the ID
+// token: asked for there through the claims parameter, or registered so for the
+// client. All others are at the userinfo endpoint only.
+func ClaimsInIDToken(client *clients.Client, req protocol.AuthRequest, released []protocol.Claim) []protocol.Claim {
+	var out []protocol.Claim
+	for _, c := range released {
+		if _, asked := req.Claims.IDToken[c]; asked || slices.Contains(client.ClaimsInIDToken, c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// SameQuestion reports whether a person who was shown d would see the same in
+// other: the same policy, the same claims that leave and the same checkboxes.
+func (d Decision) SameQuestion(other Decision) bool {
+	return d.Deny == other.Deny && d.Basis == other.Basis &&
+		d.PolicyID == other.PolicyID && d.PolicyVersion == other.PolicyVersion &&
+		slices.Equal(d.Release, other.Release) && slices.Equal(d.Optional, other.Optional)
+}
+
+// Shown is everything that the page of d lists: what leaves and the checkboxes.
+func (d Decision) Shown() []protocol.Claim { return slices.Concat(d.Release, d.Optional) }
+
+// among returns the claims of a and b in the order in which the request's claims
+// are listed, so that equal sets are equal slices.
+func among(req protocol.AuthRequest, a, b []protocol.Claim) []protocol.Claim {
+	var out []protocol.Claim
+	for _, asked := range req.AskedClaims() {
+		if slices.Contains(a, asked.Claim) || slices.Contains(b, asked.Claim) {
+			out = append(out, asked.Claim)
+		}
+	}
+	return out
+}
+
+func intersect(a, b []protocol.Claim) []protocol.Claim {
+	var out []protocol.Claim
+	for _, c := range a {
+		if slices.Contains(b, c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func subset(a, b []protocol.Claim) bool {
+	for _, c := range a {
+		if !slices.Contains(b, c) {
+			return false
+		}
+	}
+	return true
+}
