@@ -24,6 +24,10 @@ type File struct {
 	// Development allows what a test on one machine needs: http, loopback
 	// providers and inline secrets. Default false.
 	Development bool `yaml:"development" eg:"true"`
+	// AllowPrivateAddresses lets our calls to providers and to services' jwks_uri
+	// reach private networks (RFC 1918, RFC 4193) and this machine. Default false;
+	// always so with development: true.
+	AllowPrivateAddresses bool `yaml:"allow_private_addresses" eg:"true"`
 	// Data is the folder of the SQLite files and the key file, mode 0700. Relative
 	// to this file. Default ./data.
 	Data string `yaml:"data" eg:"./data"`

@@ -11,6 +11,7 @@ import (
 
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/deploy"
+	"github.com/voussoir-id/voussoir/federation/oidc"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
 )
@@ -86,17 +87,18 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 	if got.Data != "/etc/voussoir/data" || got.Issuer != "https://id.example.org" || got.ClientCount != 2 || len(got.Digest) != 64 {
 		t.Errorf("settings: %+v", got)
 	}
-	tax := Upstream{
+	tax := oidc.Config{
 		ID: "tax", Name: protocol.Text{"fr": "Impôts", "en": "Tax office"}, Issuer: "https://login.tax.example",
-		ClientID: "voussoir", ClientSecret: "from-the-environment", AuthMethod: clients.SecretBasic,
-		Scopes: []string{"openid", "profile", "birth", "email"}, IDTokenAlg: "ES256", FetchUserInfo: true,
-		MaxACR: protocol.EIDAS1, ACRMap: map[string]protocol.ACR{"urn:tax:password": protocol.EIDAS1},
-		Claims: map[protocol.Claim]string{}, Civil: true,
+		ClientID: "voussoir", ClientSecret: "from-the-environment", AuthMethod: oidc.ClientSecretBasic,
+		Scopes:      []string{"openid", "profile", "birth", "email"},
+		RedirectURI: "https://id.example.org/callback/tax", IDTokenSigningAlg: "ES256", UserInfo: oidc.UserInfo{Fetch: true},
+		ACR:    oidc.ACR{Max: protocol.EIDAS1, Map: map[string]protocol.ACR{"urn:tax:password": protocol.EIDAS1}},
+		Claims: map[string]string{}, Civil: true, ForeignHosts: []string{"id.example.org", "login.city.example"},
 	}
 	if !reflect.DeepEqual(got.Providers[0], tax) {
 		t.Errorf("provider = %+v, want %+v", got.Providers[0], tax)
 	}
-	if c := got.Providers[1]; c.AuthMethod != clients.PrivateKeyJWT || c.ClientSecret != "" || c.Claims[protocol.PreferredUsername] != "nickname" {
+	if c := got.Providers[1]; c.AuthMethod != oidc.PrivateKeyJWT || c.ClientSecret != "" || c.Claims["nickname"] != "preferred_username" {
 		t.Errorf("provider = %+v", c)
 	}
 	library, _ := got.Clients.Get("city-library")

@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 
 	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/federation/oidc"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
 )
@@ -27,34 +29,12 @@ type Loaded struct {
 	Development bool
 	Data        string // absolute path
 	KeysSecret  []byte // 32 bytes; nil: made in the data folder on the first start
-	Providers   []Upstream
+	Private     bool   // outgoing calls may go to private addresses
+	// Providers are complete but for Client, Signer, Check, Now and Log.
+	Providers   []oidc.Config
 	Clients     *clients.Set
 	ClientCount int
 	Policies    *policies.Table
-}
-
-// Upstream is one identity provider as configured, with its secret read.
-type Upstream struct {
-	ID                    protocol.ProviderID
-	Name                  protocol.Text
-	Issuer                string
-	AuthorizationEndpoint string // "" with the others: discovery
-	TokenEndpoint         string
-	UserInfoEndpoint      string
-	JWKSURI               string
-	ClientID              string
-	ClientSecret          string
-	AuthMethod            clients.AuthMethod
-	Scopes                []string
-	IDTokenAlg            string
-	FetchUserInfo         bool
-	UserInfoAlg           string
-	MaxACR                protocol.ACR
-	ACRMap                map[string]protocol.ACR
-	Claims                map[protocol.Claim]string
-	Civil                 bool
-	DefaultACR            protocol.ACR
-	ISSParameter          bool
 }
 
 // Load reads, checks and converts a configuration file. getenv reads the
@@ -96,7 +76,11 @@ func defaults(f *File) {
 	fill(&f.Listen, "127.0.0.1:8080")
 	fill(&f.Data, "./data")
 	for i := range f.Providers {
-		fill(&f.Providers[i].Protocol, "oidc")
+		p := &f.Providers[i]
+		fill(&p.Protocol, "oidc")
+		if len(p.Scopes) == 0 {
+			p.Scopes = []string{string(protocol.OpenID)}
+		}
 	}
 	for i := range f.Clients {
 		fill(&f.Clients[i].TokenEndpointAuthMethod, string(clients.SecretBasic))
@@ -119,11 +103,12 @@ func fill(s *string, value string) {
 // the result is not used.
 func (c *checker) load() *Loaded {
 	out := &Loaded{
-		Issuer: c.f.Issuer, Listen: c.f.Listen, Development: c.f.Development, Data: c.resolve(c.f.Data),
+		Issuer: c.f.Issuer, Listen: c.f.Listen, Development: c.f.Development, Private: c.f.AllowPrivateAddresses || c.f.Development,
+		Data:       c.resolve(c.f.Data),
 		KeysSecret: c.keysSecret(),
 	}
 	for i := range c.f.Providers {
-		out.Providers = append(out.Providers, c.upstream(i))
+		out.Providers = append(out.Providers, c.provide(i))
 	}
 	var cs []*clients.Client
 	for i := range c.f.Clients {
@@ -137,36 +122,57 @@ func (c *checker) load() *Loaded {
 	return out
 }
 
-func (c *checker) upstream(i int) Upstream {
+func (c *checker) provide(i int) oidc.Config {
 	p, path := &c.f.Providers[i], index("providers", i)
-	u := Upstream{
+	out := oidc.Config{
 		ID: protocol.ProviderID(p.ID), Name: p.Name.text(), Issuer: p.Issuer,
-		AuthorizationEndpoint: p.AuthorizationEndpoint, TokenEndpoint: p.TokenEndpoint,
-		UserInfoEndpoint: p.UserInfoEndpoint, JWKSURI: p.JWKSURI,
-		ClientID: p.ClientID, AuthMethod: clients.AuthMethod(p.TokenEndpointAuthMethod),
-		Scopes: p.Scopes, IDTokenAlg: p.IDTokenSignedResponseAlg,
-		FetchUserInfo: p.UserInfo.Fetch, UserInfoAlg: p.UserInfo.SignedResponseAlg,
-		MaxACR: protocol.ACR(p.ACR.Max), ACRMap: map[string]protocol.ACR{}, Claims: map[protocol.Claim]string{},
-		DefaultACR: protocol.ACR(p.ACR.Default), Civil: p.CivilIdentity, ISSParameter: p.ISSParameter,
+		ClientID: p.ClientID, Scopes: p.Scopes, RedirectURI: c.f.Issuer + "/callback/" + p.ID, Civil: p.CivilIdentity,
+		AuthMethod: oidc.ClientSecretBasic, IDTokenSigningAlg: p.IDTokenSignedResponseAlg,
+		UserInfo: oidc.UserInfo{Fetch: p.UserInfo.Fetch, SigningAlg: p.UserInfo.SignedResponseAlg},
+		ACR: oidc.ACR{
+			Max: protocol.ACR(p.ACR.Max), Default: protocol.ACR(p.ACR.Default), Map: map[string]protocol.ACR{},
+		},
+		Claims: map[string]string{}, ForeignHosts: c.foreignHosts(i), AllowHTTP: c.f.Development,
+	}
+	if p.AuthorizationEndpoint != "" {
+		out.Endpoints = &oidc.Endpoints{
+			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, UserInfo: p.UserInfoEndpoint,
+			JWKS: p.JWKSURI, IssParameter: p.ISSParameter,
+		}
+	}
+	if p.TokenEndpointAuthMethod != "" {
+		out.AuthMethod = oidc.AuthMethod(p.TokenEndpointAuthMethod)
 	}
 	if p.PrivateKeyJWT {
-		u.AuthMethod = clients.PrivateKeyJWT
-	} else if u.AuthMethod == "" {
-		u.AuthMethod = clients.SecretBasic
-	}
-	if u.ClientSecret = p.ClientSecret; u.ClientSecret == "" {
-		u.ClientSecret = string(c.secret(path+".client_secret_file", p.ClientSecretFile, p.ClientSecretEnv))
-	}
-	if len(u.Scopes) == 0 {
-		u.Scopes = []string{string(protocol.OpenID)}
+		out.AuthMethod = oidc.PrivateKeyJWT
+	} else if out.ClientSecret = p.ClientSecret; out.ClientSecret == "" {
+		out.ClientSecret = string(c.secret(path+".client_secret_file", p.ClientSecretFile, p.ClientSecretEnv))
 	}
 	for theirs, ours := range p.ACR.Map {
-		u.ACRMap[theirs] = protocol.ACR(ours)
+		out.ACR.Map[theirs] = protocol.ACR(ours)
 	}
 	for ours, theirs := range p.Claims {
-		u.Claims[protocol.Claim(ours)] = theirs
+		out.Claims[theirs] = ours
 	}
-	return u
+	return out
+}
+
+// foreignHosts are our own and those of the other providers: metadata of
+// provider i that names one of them is an attempt at a mix-up.
+func (c *checker) foreignHosts(i int) []string {
+	issuers := []string{c.f.Issuer}
+	for j, p := range c.f.Providers {
+		if j != i {
+			issuers = append(issuers, p.Issuer)
+		}
+	}
+	var out []string
+	for _, issuer := range issuers {
+		if u, err := url.Parse(issuer); err == nil && u.Host != "" {
+			out = append(out, u.Host)
+		}
+	}
+	return out
 }
 
 func (c *checker) loadClient(k *Client) *clients.Client {
