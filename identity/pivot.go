@@ -52,7 +52,11 @@ func (e *InvalidError) Error() string {
 // must be there; anything else is an *InvalidError.
 func (p Pivot) Normalise(asOf time.Time) (Pivot, error) {
 	var c checks
-	return c.pivot(p, asOf, true), c.err()
+	p = c.pivot(p, asOf, true)
+	if err := c.err(); err != nil {
+		return Pivot{}, err
+	}
+	return p, nil
 }
 
 // Normalise does for the whole identity what Pivot.Normalise does for its civil
@@ -67,7 +71,10 @@ func (id Identity) Normalise() (Identity, error) {
 	if !validAMR(id.AMR) {
 		c = append(c, protocol.AMR)
 	}
-	return id, c.err()
+	if err := c.err(); err != nil {
+		return Identity{}, err
+	}
+	return id, nil
 }
 
 // checks collects the claims that did not pass.

@@ -128,7 +128,7 @@ func FuzzContents(f *testing.F) {
 }
 
 func FuzzKeyFile(f *testing.F) {
-	data, err := encrypt(testSecret, []byte("{}"))
+	data, err := os.ReadFile("testdata/keys.v1")
 	if err != nil {
 		f.Fatal(err)
 	}
