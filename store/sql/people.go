@@ -1,0 +1,90 @@
+package sql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/voussoir-id/voussoir/identity"
+)
+
+const (
+	// personByAlias finds whom an alias leads to.
+	personByAlias = `SELECT p.id, p.seal_key FROM aliases a JOIN persons p ON p.id = a.person WHERE a.alias = $1`
+	// insertPerson adds a person.
+	insertPerson = `INSERT INTO persons (id, seal_key, created) VALUES ($1, $2, $3)`
+	// insertAlias adds an alias that leads nowhere yet; otherwise it changes nothing.
+	insertAlias = `INSERT INTO aliases (alias, person, created) VALUES ($1, $2, $3) ON CONFLICT (alias) DO NOTHING`
+)
+
+// Resolve implements identity.PersonStore. Somebody who has been here before
+// costs a read and no write.
+func (r *Records) Resolve(ctx context.Context, alias [32]byte, candidate identity.Person, now time.Time) (identity.Person, error) {
+	p, err := scanPerson(r.db.one(ctx, personByAlias, alias[:]))
+	if err == nil || !errors.Is(err, sql.ErrNoRows) {
+		return p, wrap(err, "resolve a person")
+	}
+	err = r.db.do(ctx, func(t *tx) error {
+		// Looked up again: since the read, another visit may have brought her in.
+		if p, err = scanPerson(t.row(personByAlias, alias[:])); !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		p = candidate
+		if _, err := t.exec(insertPerson, p.ID[:], blob(p.SealKey), micros(now)); err != nil {
+			return err
+		}
+		_, err := t.exec(insertAlias, alias[:], p.ID[:], micros(now))
+		return err
+	})
+	if err != nil {
+		return identity.Person{}, wrap(err, "resolve a person")
+	}
+	return p, nil
+}
+
+// AddAlias implements identity.PersonStore.
+func (r *Records) AddAlias(ctx context.Context, alias [32]byte, id identity.PersonID, now time.Time) error {
+	var owner identity.Person
+	err := r.db.do(ctx, func(t *tx) (err error) {
+		if _, err := t.exec(insertAlias, alias[:], id[:], micros(now)); err != nil {
+			return err
+		}
+		owner, err = scanPerson(t.row(personByAlias, alias[:]))
+		return err
+	})
+	if err != nil {
+		return wrap(err, "add an alias")
+	}
+	if owner.ID != id {
+		return identity.ErrAmbiguous
+	}
+	return nil
+}
+
+func scanPerson(row scanner) (identity.Person, error) {
+	var id, key []byte
+	if err := row.Scan(&id, &key); err != nil {
+		return identity.Person{}, err
+	}
+	p := identity.Person{SealKey: key}
+	return p, fill(p.ID[:], id)
+}
+
+// fill copies a fixed-width column; another width means a damaged row.
+func fill(dst, column []byte) error {
+	if len(column) != len(dst) {
+		return fmt.Errorf("a column of %d bytes has %d", len(dst), len(column))
+	}
+	copy(dst, column)
+	return nil
+}
+
+// wrap says what we were doing, unless nothing went wrong.
+func wrap(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
