@@ -33,6 +33,7 @@ type AuthRequest struct {
 	UILocales     []string       // BCP 47, most preferred first
 	IdPHint       ProviderID     // only if the client may use it
 	Claims        ClaimsRequest
+	SubHint       string // the subject that id_token_hint or claims.sub named, "" for none: anyone else gets login_required
 }
 
 // ClaimsRequest is the claims parameter (OpenID Connect Core section 5.5).
