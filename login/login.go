@@ -4,7 +4,11 @@
 // the single sign-on session. Every change of a flow is a compare-and-swap and
 // every step ends by asking the dispatcher again; steps never call each other.
 // It never signs, never parses a protocol message and never decides what may be
-// released. Read docs/life-of-a-login.md first.
+// released.
+//
+// Read docs/life-of-a-login.md first, then in the order of a visit: start.go,
+// dispatch.go, choose.go, callback.go, consent.go, answer.go; visit.go is what
+// they all change, session.go and cookies.go what the browser keeps.
 package login
 
 import (
@@ -24,15 +28,18 @@ type FlowID string
 // Stage is where a flow stands.
 type Stage uint8
 
-// The stages. Done holds the answer that went to the service, so that a double
-// click gets the same answer and not a second code.
+// The stages. A flow goes back and forth between the first three until the
+// person has answered; from then on only forward.
 const (
-	Choosing Stage = iota + 1
-	AtProvider
-	Asking
-	Answered
-	Done
+	Choosing   Stage = iota + 1 // she has not chosen a provider, or it did not work out
+	AtProvider                  // she was sent to one, or its answer is being verified
+	Asking                      // we know who she is; the identity is in the seal
+	Answered                    // she has answered; the identity is gone, the records are being written
+	Done                        // holds the answer for the service, so that a double click gets the same one and not a second code
 )
+
+// undecided reports whether the visit can still go another way.
+func (s Stage) undecided() bool { return s == Choosing || s == AtProvider || s == Asking }
 
 // Flow is a visit as a store sees it: everything but the stage is sealed.
 type Flow struct {
@@ -118,17 +125,22 @@ type Issuer interface {
 // Step is what the dispatcher says comes next.
 type Step interface{ step() }
 
-// Choose shows the choice page. GoTo sends the browser on. Ask shows the consent
-// page. There is no other step.
+// Choose shows the choice page, Ask the consent page, Wait a page that looks
+// again: another request of the same visit is at work. GoTo sends the browser to
+// a provider, Reply back to the service. There is no other step.
 type (
-	Choose struct{ Notice string }
-	GoTo   struct{ URL string }
+	Choose struct{}
 	Ask    struct{}
+	Wait   struct{}
+	GoTo   struct{ URL string }
+	Reply  struct{ Answer Answer }
 )
 
 func (Choose) step() {}
-func (GoTo) step()   {}
 func (Ask) step()    {}
+func (Wait) step()   {}
+func (GoTo) step()   {}
+func (Reply) step()  {}
 
 // Sealer seals what a store keeps. Open fails for anything that was not sealed
 // with the same purpose and aad. Implemented by keys.Ring.

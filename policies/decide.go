@@ -147,7 +147,7 @@ func ClaimsInIDToken(client *clients.Client, req protocol.AuthRequest, released 
 // SameQuestion reports whether a person who was shown d would see the same in
 // other: the same policy, the same claims that leave and the same checkboxes.
 func (d Decision) SameQuestion(other Decision) bool {
-	return d.Deny == other.Deny && d.Basis == other.Basis &&
+	return d.Deny == other.Deny && d.Ask == other.Ask && d.Basis == other.Basis &&
 		d.PolicyID == other.PolicyID && d.PolicyVersion == other.PolicyVersion &&
 		slices.Equal(d.Release, other.Release) && slices.Equal(d.Optional, other.Optional)
 }

@@ -1,0 +1,123 @@
+package login
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/consent"
+	"github.com/voussoir-id/voussoir/failpoint"
+	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+// reuse releases what a standing answer covers. Nobody is asked, but it is on
+// record like any other release.
+func (s *Service) reuse(ctx context.Context, v *visit, client *clients.Client) (Step, error) {
+	return s.release(ctx, v, client, act{kind: consent.Reused, released: v.Decision.Release, outcome: outcomeOK})
+}
+
+// release lets the claims of an act go to the service. They are minimised here
+// and nothing more of the identity goes any further.
+func (s *Service) release(ctx context.Context, v *visit, client *clients.Client, a act) (Step, error) {
+	g, err := s.grant(ctx, v, client, a.released)
+	if err != nil {
+		return nil, err // nothing has happened yet: she can answer again
+	}
+	receipt, event := s.receipt(v, client, a, g.ID)
+	return s.conclude(ctx, v, func(ctx context.Context) (Answer, error) {
+		// One durable transaction: receipt, standing answer, audit entry. If it
+		// fails there is no code; if we crash after it, the records say that she
+		// agreed and nothing was released, and she is not asked again.
+		remember := !receipt.Until.IsZero()
+		if _, err := s.Consent.Record(ctx, receipt, remember, event); err != nil {
+			return Answer{}, fmt.Errorf("record %s: %w", a.kind, err)
+		}
+		failpoint.Here("consent.after-record")
+		code, err := s.Issuer.IssueCode(ctx, g)
+		if err != nil {
+			return Answer{}, err
+		}
+		failpoint.Here("consent.after-code")
+		return Answer{Code: code}, nil
+	})
+}
+
+// grant is what the code will stand for.
+func (s *Service) grant(ctx context.Context, v *visit, client *clients.Client, released []protocol.Claim) (Grant, error) {
+	in, req := *v.SignIn, v.Request
+	sub, err := s.subject(ctx, client, in)
+	if err != nil {
+		return Grant{}, err
+	}
+	return Grant{
+		ID: newGrantID(), Client: req.ClientID, RedirectURI: req.RedirectURI, Scopes: req.Scopes,
+		Nonce: req.Nonce, CodeChallenge: req.CodeChallenge, ACR: in.ACR, AuthTime: in.AuthTime,
+		Released:  in.Identity.Release(sub, released),
+		InIDToken: policies.ClaimsInIDToken(client, req, released),
+		Person:    in.Person.ID.String(), SealKey: in.Person.SealKey, IssuedAt: s.Now(),
+	}, nil
+}
+
+// refuse is her no: on record, and access_denied for the service (RFC 6749
+// section 4.1.2.1), never an error page. An earlier standing answer stays.
+func (s *Service) refuse(ctx context.Context, v *visit, lang string) (Step, error) {
+	client, err := s.client(v)
+	if err != nil {
+		return nil, err
+	}
+	no := protocol.Fail(protocol.AccessDenied, nil, "the person refused")
+	receipt, event := s.receipt(v, client, act{kind: consent.Refused, lang: lang, outcome: string(no.Code)}, "")
+	return s.conclude(ctx, v, func(ctx context.Context) (Answer, error) {
+		if _, err := s.Consent.Record(ctx, receipt, false, event); err != nil {
+			return Answer{}, fmt.Errorf("record refusal: %w", err)
+		}
+		failpoint.Here("consent.after-record")
+		return Answer{Err: no}, nil
+	})
+}
+
+// end answers the service with an error without having asked the person.
+func (s *Service) end(ctx context.Context, v *visit, rule string, e *protocol.Error) (Step, error) {
+	denied := s.event(audit.LoginDenied, v, string(e.Code))
+	denied.Public.Rule = rule
+	if v.SignIn != nil {
+		denied = by(denied, *v.SignIn)
+	}
+	return s.conclude(ctx, v, func(ctx context.Context) (Answer, error) {
+		if err := s.record(ctx, denied); err != nil {
+			return Answer{}, err
+		}
+		return Answer{Err: e}, nil
+	})
+}
+
+// conclude is the only way out of a visit: take it, record, answer, remember the
+// answer. Of all requests that want to conclude a visit one gets to record; the
+// others get ErrStale.
+func (s *Service) conclude(ctx context.Context, v *visit, record func(context.Context) (Answer, error)) (Step, error) {
+	ctx, done := finishing(ctx)
+	defer done()
+	// Advance first: if two tabs submit at once only one may reach the code below.
+	// This write also drops the identity. If we crash after it nothing was
+	// released, and after a while she is told to start again at the service.
+	taken := v.at(Answered)
+	taken.Since = s.Now()
+	if err := s.advance(ctx, v, taken); err != nil {
+		return nil, err
+	}
+	failpoint.Here("consent.after-advance")
+	a, err := record(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// If this fails, the code is never shown to anybody and expires.
+	over := v.at(Done)
+	over.Since, over.Answer = s.Now(), keepAnswer(a)
+	if err := s.advance(ctx, v, over); err != nil {
+		return nil, err
+	}
+	failpoint.Here("consent.after-done")
+	return Reply{a}, nil
+}

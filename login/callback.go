@@ -1,0 +1,158 @@
+package login
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/failpoint"
+	"github.com/voussoir-id/voussoir/federation"
+	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/protocol"
+	"github.com/voussoir-id/voussoir/web"
+)
+
+// maxAnswer is the longest query that a provider's answer may have, in bytes.
+const maxAnswer = 16 << 10
+
+// byState finds the visit that a provider's answer belongs to, and proves that it
+// does: the state is the newest that we gave this visit, the visit is this
+// browser's (login CSRF, RFC 9700 section 4.7), and the answer comes in at the
+// path of the provider that she was sent to (mix-up, section 4.4).
+func (s *Service) byState(r *http.Request) (*visit, error) {
+	q, err := answerOf(r)
+	if err != nil {
+		return nil, err
+	}
+	state := q.Get("state")
+	id, rest, ok := strings.Cut(state, ".")
+	if !ok || !isID(id) || !isID(rest) {
+		return nil, web.Fail(web.CallbackInvalid, errors.New("not a state of ours"))
+	}
+	v, err := s.open(r, FlowID(id))
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(sum(state), v.State) != 1 {
+		return nil, s.problem(v, web.Fail(web.CallbackInvalid, errors.New("not the newest state of this visit")))
+	}
+	if protocol.ProviderID(r.PathValue("provider")) != v.Provider {
+		return nil, s.problem(v, web.Fail(web.CallbackInvalid, errors.New("the answer came in at another provider's path")))
+	}
+	return v, nil
+}
+
+// answerOf reads a provider's answer strictly: what occurs twice is read
+// differently by two parsers. Errors quote nothing of it.
+func answerOf(r *http.Request) (url.Values, error) {
+	if len(r.URL.RawQuery) > maxAnswer {
+		return nil, web.Fail(web.CallbackInvalid, errors.New("query too long"))
+	}
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, web.Fail(web.CallbackInvalid, errors.New("malformed query"))
+	}
+	for _, values := range q {
+		if len(values) > 1 {
+			return nil, web.Fail(web.CallbackInvalid, errors.New("a parameter occurs twice"))
+		}
+	}
+	return q, nil
+}
+
+// callback is GET /callback/{provider}: she is back. An answer that was taken
+// before (reload, a second tab, a replay) changes nothing and costs the provider
+// nothing; it shows where the visit stands.
+func (s *Service) callback(w http.ResponseWriter, r *http.Request, v *visit) error {
+	ctx, done := finishing(r.Context())
+	defer done()
+	if v.stage == AtProvider && v.Since.IsZero() {
+		in, err := s.takeAnswer(ctx, r, v)
+		if err != nil {
+			return err
+		}
+		if in != nil {
+			if err := s.renewSession(ctx, w, r.Header, *in); err != nil {
+				return err
+			}
+		}
+	}
+	return s.carryOn(ctx, w, r, v)
+}
+
+// takeAnswer verifies a provider's answer, once. It returns who signed in, or nil
+// when it did not work out; the visit is then at the choice with a notice.
+func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*signIn, error) {
+	client, err := s.client(v)
+	if err != nil {
+		return nil, err
+	}
+	offers, _ := s.offers(client, v.Request)
+	entry, ok := s.Directory().Get(v.Provider)
+	if !ok || !selectable(offers, v.Provider) {
+		return nil, web.Fail(web.ProviderUnknown, errors.New("the provider was switched off meanwhile"))
+	}
+	q, err := answerOf(r)
+	if err != nil {
+		return nil, err
+	}
+	// Consume first: of many parallel answers only one may cost the provider an
+	// exchange. If we crash after this line she finds the choice again.
+	pending, verifying := v.Pending, v.at(AtProvider)
+	verifying.Since = s.Now()
+	if err := s.advance(ctx, v, verifying); err != nil {
+		return nil, err
+	}
+	failpoint.Here("callback.after-consume")
+	in, err := s.verify(ctx, v, client, entry, pending, q)
+	failpoint.Here("callback.after-finish")
+	if err != nil {
+		return nil, s.failed(ctx, v, err)
+	}
+	verified := by(s.event(audit.LoginVerified, v, outcomeOK), in)
+	if err := s.identified(ctx, v, client, in, verified); err != nil {
+		return nil, err
+	}
+	// A crash from here on costs her the session, and nothing else.
+	failpoint.Here("callback.after-advance")
+	return &in, nil
+}
+
+// verify asks the provider and finds the person. A *federation.Error is something
+// that she can do something about.
+func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, q url.Values) (signIn, error) {
+	login, err := entry.Finish(ctx, s.request(client, v.Request, q.Get("state")), pending, q)
+	if err != nil {
+		return signIn{}, err
+	}
+	login.Identity.Provider = v.Provider
+	person, err := s.People.Resolve(ctx, login.Identity, login.Issuer, login.Subject)
+	var invalid *identity.InvalidError
+	if errors.As(err, &invalid) {
+		return signIn{}, &federation.Error{Provider: v.Provider, Kind: federation.BadIdentity, Err: err}
+	}
+	if err != nil {
+		return signIn{}, err
+	}
+	return signIn{Person: person, Identity: login.Identity, Provider: v.Provider, ACR: login.ACR, AuthTime: login.AuthTime}, nil
+}
+
+// failed takes the visit back to the choice with a notice that names the
+// provider. An error that is not the provider's means that we do not know.
+func (s *Service) failed(ctx context.Context, v *visit, err error) error {
+	var e *federation.Error
+	if !errors.As(err, &e) {
+		return fmt.Errorf("verify the answer of provider %s: %w", v.Provider, err)
+	}
+	n := notice{Code: noticeOf(e.Kind)}
+	if err := s.record(ctx, s.event(audit.ProviderFailed, v, string(n.Code))); err != nil {
+		return err
+	}
+	return s.advance(ctx, v, v.back(&n))
+}

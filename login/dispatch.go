@@ -1,0 +1,217 @@
+package login
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/protocol"
+	"github.com/voussoir-id/voussoir/web"
+)
+
+// next is the dispatcher: it moves the visit on as far as it goes without the
+// person and says what she sees then. Every request of a visit ends by asking
+// it, so reload, back and a second tab always show what is true now. h is the
+// header of the request, for the session.
+func (s *Service) next(ctx context.Context, v *visit, h http.Header) (Step, error) {
+	switch v.stage {
+	case Choosing:
+		return s.choosing(ctx, v, h)
+	case AtProvider:
+		if s.isBusy(v) {
+			return Wait{}, nil
+		}
+		return Choose{}, nil // she came back without an answer, and may choose again
+	case Asking:
+		return s.asking(ctx, v, h)
+	case Answered:
+		if s.isBusy(v) {
+			return Wait{}, nil
+		}
+	case Done:
+		if s.Now().Before(v.Since.Add(s.ReplyTTL)) {
+			return Reply{v.Answer.answer()}, nil
+		}
+	}
+	return nil, web.Fail(web.AlreadyAnswered, nil)
+}
+
+// choosing uses the session if it does, and else shows the choice.
+func (s *Service) choosing(ctx context.Context, v *visit, h http.Header) (Step, error) {
+	client, err := s.client(v)
+	if err != nil {
+		return nil, err
+	}
+	offers, code := s.offers(client, v.Request)
+	if code != "" {
+		return s.end(ctx, v, ruleOf(code), protocol.Fail(code, nil, describe(code)))
+	}
+	x, err := s.session(ctx, v, offers, h)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case x != nil:
+		if err := s.identified(ctx, v, client, x.SignIn); err != nil {
+			return nil, err
+		}
+		if err := s.slide(ctx, x); err != nil {
+			return nil, err
+		}
+		return s.next(ctx, v, h) // not Choosing with a session again: see back
+	case v.Request.Prompt.None && v.Notice != nil:
+		return s.end(ctx, v, rulePromptNone, protocol.Fail(protocol.InteractionRequired, nil, "another identity provider would have to be chosen"))
+	case v.Request.Prompt.None:
+		return s.end(ctx, v, rulePromptNone, protocol.Fail(protocol.LoginRequired, nil, "the person would have to sign in"))
+	}
+	return Choose{}, nil
+}
+
+// asking makes sure that what was decided when she signed in is still decided
+// now, and releases at once what needs no asking. A policy that has changed, or a
+// standing answer withdrawn in another tab, leads to the new question.
+func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, error) {
+	client, err := s.client(v)
+	if err != nil {
+		return nil, err
+	}
+	if other, err := s.isSomeoneElse(ctx, v, *v.SignIn); err != nil {
+		return nil, err
+	} else if other {
+		return s.end(ctx, v, ruleOtherPerson, protocol.Fail(protocol.LoginRequired, nil, "another person signed in than the one that was named"))
+	}
+	d, err := s.decide(ctx, v, client, *v.SignIn, v.Decision.Ask != policies.AskNothing)
+	switch {
+	case err != nil:
+		return nil, err
+	case !d.SameQuestion(*v.Decision):
+		if err := s.identified(ctx, v, client, *v.SignIn); err != nil {
+			return nil, err
+		}
+		return s.next(ctx, v, h)
+	case d.Ask == policies.AskNothing:
+		return s.reuse(ctx, v, client)
+	case v.Request.Prompt.None && d.Ask == policies.AskConsent:
+		return s.end(ctx, v, rulePromptNone, protocol.Fail(protocol.ConsentRequired, nil, "the person would have to be asked"))
+	case v.Request.Prompt.None:
+		return s.end(ctx, v, rulePromptNone, protocol.Fail(protocol.InteractionRequired, nil, "the person would have to be informed"))
+	}
+	return Ask{}, nil
+}
+
+// identified takes the visit to Asking: who signed in, and what policy says of
+// it, both sealed. If policy denies, it goes back to the choice with the reason,
+// since another provider may do better. events are what led here.
+func (s *Service) identified(ctx context.Context, v *visit, client *clients.Client, in signIn, events ...audit.Event) error {
+	d, err := s.decide(ctx, v, client, in, false)
+	if err != nil {
+		return err
+	}
+	next := v.at(Asking)
+	next.Provider, next.SignIn, next.Decision = in.Provider, &in, &d
+	for i := range events {
+		events[i] = under(events[i], d, d.Shown())
+	}
+	if d.Deny != "" {
+		events = append(events, under(by(s.event(audit.LoginDenied, v, string(d.Deny)), in), d, d.Missing))
+		next = v.back(deniedNotice(d))
+		next.Provider = in.Provider
+	}
+	if err := s.record(ctx, events...); err != nil {
+		return err
+	}
+	return s.advance(ctx, v, next)
+}
+
+// decide asks policy. With ignoreStanding it says what it would ask of somebody
+// whom nobody has asked before: the same boxes as on the page that is open.
+func (s *Service) decide(ctx context.Context, v *visit, client *clients.Client, in signIn, ignoreStanding bool) (policies.Decision, error) {
+	f := policies.Facts{Client: client, Request: v.Request, ACR: in.ACR, Has: in.Identity.Has(), Now: s.Now()}
+	if !ignoreStanding {
+		st, err := s.Consent.Standing(ctx, in.Person.ID, client.ID)
+		if err != nil {
+			return policies.Decision{}, fmt.Errorf("standing answer: %w", err)
+		}
+		if st != nil {
+			f.Standing = &policies.Standing{
+				PolicyID: st.PolicyID, PolicyVersion: st.PolicyVersion, Shown: st.Shown, Agreed: st.Agreed, Until: st.Until,
+			}
+		}
+	}
+	return s.Policies().Decide(f), nil
+}
+
+// subject is what the service knows her by.
+func (s *Service) subject(ctx context.Context, client *clients.Client, in signIn) (identity.Sub, error) {
+	sub, err := identity.PairwiseSub(ctx, s.Deriver, client.Sector, in.Person.ID)
+	if err != nil {
+		return "", fmt.Errorf("subject for client %s: %w", client.ID, err)
+	}
+	return sub, nil
+}
+
+// isSomeoneElse reports whether the service named a subject and in is not she
+// (id_token_hint, OpenID Connect Core section 3.1.2.2).
+func (s *Service) isSomeoneElse(ctx context.Context, v *visit, in signIn) (bool, error) {
+	if v.Request.SubHint == "" {
+		return false, nil
+	}
+	client, err := s.client(v)
+	if err != nil {
+		return false, err
+	}
+	sub, err := s.subject(ctx, client, in)
+	return err == nil && string(sub) != v.Request.SubHint, err
+}
+
+// show is GET on any address of a visit.
+func (s *Service) show(w http.ResponseWriter, r *http.Request, v *visit) error {
+	step, err := s.next(r.Context(), v, r.Header)
+	if err != nil {
+		return err
+	}
+	switch step.(type) {
+	case Choose:
+		if r.URL.Path == choicePath(v.id) {
+			return s.showChoice(w, r, v)
+		}
+	case Ask:
+		if r.URL.Path == consentPath(v.id) {
+			return s.showConsent(w, r, v)
+		}
+	case Wait:
+		return s.Site.Wait(w, r, web.WaitPage{URL: choicePath(v.id)})
+	}
+	return s.onward(w, r, v, step)
+}
+
+// onward carries a step out from anywhere else: pages are shown at their own
+// addresses only, so that reload is harmless.
+func (s *Service) onward(w http.ResponseWriter, r *http.Request, v *visit, step Step) error {
+	switch step := step.(type) {
+	case Choose, Wait:
+		seeOther(w, choicePath(v.id))
+	case Ask:
+		seeOther(w, consentPath(v.id))
+	case GoTo:
+		seeOther(w, step.URL)
+	case Reply:
+		return s.Issuer.Answer(w, r, v.Request, step.Answer)
+	default:
+		return fmt.Errorf("flow %s: no such step: %T", v.id, step)
+	}
+	return nil
+}
+
+// carryOn asks the dispatcher and does what it says.
+func (s *Service) carryOn(ctx context.Context, w http.ResponseWriter, r *http.Request, v *visit) error {
+	step, err := s.next(ctx, v, r.Header)
+	if err != nil {
+		return err
+	}
+	return s.onward(w, r, v, step)
+}

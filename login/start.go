@@ -1,0 +1,126 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/failpoint"
+	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/protocol"
+	"github.com/voussoir-id/voussoir/web"
+)
+
+// Started is where to send the browser and which cookies go with it. URL is a
+// path of ours or the address of a provider.
+type Started struct {
+	URL     string
+	Cookies []*http.Cookie
+}
+
+// Start begins a visit for a valid authorization request; h is the header that
+// the browser sent with it. A *protocol.Error is the answer for the service: no
+// provider can do what it asks for. Any other error means that we do not know,
+// and nothing has begun.
+func (s *Service) Start(ctx context.Context, req protocol.AuthRequest, h http.Header) (Started, error) {
+	handle, browser := newHandle()
+	v := &visit{
+		id: FlowID(random(16)), stage: Choosing, expires: s.Now().Add(s.FlowTTL),
+		Request: req, Browser: browser, Fresh: wantsFresh(req),
+	}
+	client, ok := s.Clients().Get(req.ClientID)
+	if !ok {
+		return Started{}, protocol.Fail(protocol.UnauthorizedClient, nil, "the client is not registered")
+	}
+	offers, code := s.offers(client, req)
+	if code != "" {
+		denied := s.event(audit.LoginDenied, v, string(code))
+		denied.Public.Rule = ruleOf(code)
+		if err := s.record(ctx, denied); err != nil {
+			return Started{}, err
+		}
+		return Started{}, protocol.Fail(code, nil, describe(code))
+	}
+	started := s.event(audit.LoginStarted, v, outcomeOK)
+	started.Public.ACR = string(s.Policies().RequiredACR(client, req))
+	to, events := choicePath(v.id), []audit.Event{started}
+	direct, err := s.direct(ctx, v, offers, h)
+	if err != nil {
+		return Started{}, err
+	}
+	if direct != "" {
+		out, err := s.leave(ctx, v, client, direct)
+		if err != nil {
+			return Started{}, err
+		}
+		v, to, events = &out.next, out.url, append(events, out.event)
+	}
+	if err := s.record(ctx, events...); err != nil {
+		return Started{}, err
+	}
+	if err := s.create(ctx, v); err != nil {
+		return Started{}, err
+	}
+	// A crash from here on leaves a visit that nobody has the cookie of.
+	failpoint.Here("start.after-create")
+	return Started{URL: to, Cookies: flowCookies(h, v.id, handle, s.FlowTTL)}, nil
+}
+
+func (s *Service) create(ctx context.Context, v *visit) error {
+	f, err := s.sealVisit(v)
+	if err != nil {
+		return err
+	}
+	if err := s.Flows.Create(ctx, f); err != nil {
+		return fmt.Errorf("create flow %s: %w", v.id, err)
+	}
+	return nil
+}
+
+// direct is the provider that the browser can be sent to at once, or "": the one
+// that the service names, or the only one there is. Not when the person shall
+// choose, when no page may be shown, or when the session may do.
+func (s *Service) direct(ctx context.Context, v *visit, offers []policies.Offer, h http.Header) (protocol.ProviderID, error) {
+	if v.Request.Prompt.SelectAccount || v.Request.Prompt.None {
+		return "", nil
+	}
+	to := v.Request.IdPHint
+	if !selectable(offers, to) {
+		to = onlyOne(offers)
+	}
+	if to == "" {
+		return "", nil
+	}
+	x, err := s.session(ctx, v, offers, h)
+	if err != nil || x != nil {
+		return "", err
+	}
+	return to, nil
+}
+
+// onlyOne is the only provider that can be chosen, or "".
+func onlyOne(offers []policies.Offer) protocol.ProviderID {
+	var only protocol.ProviderID
+	for _, o := range offers {
+		switch {
+		case o.TooWeak:
+		case only != "":
+			return ""
+		default:
+			only = o.ID
+		}
+	}
+	return only
+}
+
+// client returns the service of a visit; it may have gone since the visit began.
+func (s *Service) client(v *visit) (*clients.Client, error) {
+	c, ok := s.Clients().Get(v.Request.ClientID)
+	if !ok {
+		return nil, web.Fail(web.ClientUnknown, errors.New("the client of the visit is gone"))
+	}
+	return c, nil
+}
