@@ -84,7 +84,7 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Data != "/etc/voussoir/data" || got.Issuer != "https://id.example.org" || got.ClientCount != 2 || len(got.Digest) != 64 {
+	if got.Data != "/etc/voussoir/data" || got.Issuer != "https://id.example.org" || len(got.Clients.All()) != 2 || got.PolicyCount != 2 || len(got.Digest) != 64 {
 		t.Errorf("settings: %+v", got)
 	}
 	tax := oidc.Config{

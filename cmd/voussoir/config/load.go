@@ -33,8 +33,8 @@ type Loaded struct {
 	// Providers are complete but for Client, Signer, Check, Now and Log.
 	Providers   []oidc.Config
 	Clients     *clients.Set
-	ClientCount int
 	Policies    *policies.Table
+	PolicyCount int
 }
 
 // Load reads, checks and converts a configuration file. getenv reads the
@@ -118,7 +118,7 @@ func (c *checker) load() *Loaded {
 	for i := range c.f.Policies {
 		ps = append(ps, loadPolicy(&c.f.Policies[i]))
 	}
-	out.Clients, out.ClientCount, out.Policies = clients.NewSet(cs...), len(cs), policies.NewTable(ps...)
+	out.Clients, out.Policies, out.PolicyCount = clients.NewSet(cs...), policies.NewTable(ps...), len(ps)
 	return out
 }
 
