@@ -147,9 +147,6 @@ func signingAlgs(c *config.Loaded) []string {
 
 // ping is nil when a visit could begin and a consent could be recorded now.
 func (b *broker) ping(ctx context.Context) error {
-	if b.draining.Load() {
-		return errors.New("shutting down")
-	}
 	return errors.Join(b.records.Ping(ctx), b.flows.Ping(ctx))
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -43,11 +44,14 @@ func (p *program) serve() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		events := slog.New(slog.NewJSONHandler(p.err, nil))
+		events := newEvents(p.err)
 		return p.serveUntilSignal(cmd.Context(), loaded, events, func() (*config.Loaded, error) { return p.load(*file) })
 	}
 	return c
 }
+
+// newEvents is the log of a broker in service: JSON, one event a line.
+func newEvents(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
 
 func (p *program) serveUntilSignal(ctx context.Context, c *config.Loaded, events *slog.Logger, load func() (*config.Loaded, error)) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
@@ -89,7 +93,7 @@ func (b *broker) serve(ctx context.Context, stop func(), listener net.Listener, 
 		}
 	})
 	g.Go(func() error {
-		return serveHTTP(ctx, listener, b.handler, b.events, func() { b.draining.Store(true); stop() })
+		return serveHTTP(ctx, listener, b.handler, b.events, stop)
 	})
 	return g.Wait()
 }

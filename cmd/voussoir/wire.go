@@ -35,25 +35,24 @@ const (
 
 // broker is a wired broker. Its owner calls handler, run and close.
 type broker struct {
-	handler  http.Handler
-	started  *config.Loaded // what cannot change without a restart
-	current  atomic.Pointer[snapshot]
-	draining atomic.Bool // on its way out: not ready for more
-	ring     *keys.Ring
-	records  *sql.Records
-	flows    *sql.Flows
-	log      *audit.Log
-	events   *slog.Logger
-	now      func() time.Time
-	undo     []func() // in the order of opening
+	handler http.Handler
+	started *config.Loaded // what cannot change without a restart
+	current atomic.Pointer[snapshot]
+	ring    *keys.Ring
+	records *sql.Records
+	flows   *sql.Flows
+	log     *audit.Log
+	events  *slog.Logger
+	now     func() time.Time
+	undo    []func() // in the order of opening
 }
 
 // wire builds a broker, from the keys at the bottom to the routes at the top.
 // It is one line of thought: each step needs only those above it.
-func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func() time.Time) (b *broker, err error) {
-	b = &broker{started: c, events: events, now: now}
+func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func() time.Time) (*broker, error) {
+	b, whole := &broker{started: c, events: events, now: now}, false
 	defer func() {
-		if err != nil {
+		if !whole {
 			b.close()
 		}
 	}()
@@ -140,7 +139,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err != nil {
 		return nil, err
 	}
-	b.handler = b.routes(site, visits, op)
+	b.handler, whole = b.routes(site, visits, op), true
 	return b, nil
 }
 
