@@ -38,9 +38,9 @@ type writer struct {
 	// effect, as a connection that breaks would.
 	fault func(point string) error
 
-	// pace is the shortest time between two commits. The first job after a quiet
-	// moment is committed at once; under load the rest wait for each other, so that
-	// a commit (its flush, its pages, its locks) is shared by more of them.
+	// pace is the shortest time between two commits while several callers are at
+	// work: they wait for each other, so that a commit (its flush, its pages, its
+	// locks) is shared by more of them. A lone caller is never kept waiting.
 	pace time.Duration
 
 	jobs  chan *job
@@ -122,11 +122,15 @@ func (w *writer) loop() {
 	for {
 		select {
 		case j := <-w.jobs:
-			select {
-			case <-pace.C:
-			case <-w.stop:
+			// Whoever was alone last time would wait for nobody.
+			if len(batch) > 1 || len(w.jobs) > 0 {
+				select {
+				case <-pace.C:
+				case <-w.stop:
+				}
 			}
-			w.carryOut(w.gather(append(batch[:0], j)))
+			batch = w.gather(append(batch[:0], j))
+			w.carryOut(batch)
 			pace.Reset(w.pace)
 		case <-w.stop:
 			for {
@@ -156,7 +160,7 @@ func (w *writer) gather(batch []*job) []*job {
 // carryOut commits a batch and answers it. A caller that has given up costs no
 // work.
 func (w *writer) carryOut(batch []*job) {
-	live := batch[:0]
+	live := make([]*job, 0, len(batch))
 	for _, j := range batch {
 		if err := j.ctx.Err(); err != nil {
 			j.answer <- err
