@@ -1,0 +1,111 @@
+package provider
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+// BenchmarkLogin is the provider's side of one login in process: authorize, code
+// and answer, token, userinfo, with ES256 and PKCE. The budget is 100 µs of CPU
+// and 400 allocations, request building and recorder included.
+func BenchmarkLogin(b *testing.B) {
+	w := newWorld(b)
+	q, g := PathAuthorize+"?"+request().Encode(), grant()
+	serve := func(r *http.Request, want int) *httptest.ResponseRecorder {
+		rec := httptest.NewRecorder()
+		w.p.ServeHTTP(rec, r)
+		if rec.Code != want {
+			b.Fatalf("got %d %s, want %d", rec.Code, rec.Body, want)
+		}
+		return rec
+	}
+	probe := httptest.NewRequest("POST", PathToken, nil)
+	basic(probe, "library", secret)
+	auth := probe.Header["Authorization"]
+	b.ReportAllocs()
+	for b.Loop() {
+		serve(httptest.NewRequest("GET", q, nil), http.StatusSeeOther)
+		w.started = w.started[:0]
+		code, err := w.codes.IssueCode(b.Context(), g)
+		if err != nil {
+			b.Fatal(err)
+		}
+		rec := httptest.NewRecorder()
+		if err := w.codes.Answer(rec, nil, protocol.AuthRequest{ClientID: "library", RedirectURI: redirect, State: "st~ate"}, login.Answer{Code: code}); err != nil {
+			b.Fatal(err)
+		}
+		body := "grant_type=authorization_code&code=" + code + "&redirect_uri=" + url.QueryEscape(redirect) + "&code_verifier=" + verifier
+		r := httptest.NewRequest("POST", PathToken, strings.NewReader(body))
+		r.Header["Content-Type"] = []string{"application/x-www-form-urlencoded"}
+		r.Header["Authorization"] = auth
+		var tokens struct {
+			AccessToken string `json:"access_token"`
+		}
+		if err := json.Unmarshal(serve(r, http.StatusOK).Body.Bytes(), &tokens); err != nil {
+			b.Fatal(err)
+		}
+		r = httptest.NewRequest("GET", PathUserInfo, nil)
+		r.Header["Authorization"] = []string{"Bearer " + tokens.AccessToken}
+		serve(r, http.StatusOK)
+		clear(w.store.grants)
+		clear(w.store.once)
+		w.audit.events = w.audit.events[:0]
+	}
+}
+
+// BenchmarkMetadata must not marshal: two documents are bytes, computed once.
+func BenchmarkMetadata(b *testing.B) {
+	w := newWorld(b)
+	r := httptest.NewRequest("GET", PathDiscovery, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		w.p.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
+// BenchmarkSign is the floor: the one signature of a login.
+func BenchmarkSign(b *testing.B) {
+	k := sharedKeys()
+	payload := []byte(`{"iss":"https://broker.example","sub":"pairwise-sub","aud":"library"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := k.Sign(b.Context(), "ES256", "JWT", payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkLibrary is what the library's adapter costs on the two routes.
+func BenchmarkLibrary(b *testing.B) {
+	w := newWorld(b)
+	for _, q := range []url.Values{request(), request("state", "-")} {
+		name := map[bool]string{true: "start", false: "error"}[q.Has("state")]
+		b.Run(name+"/through", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				w.p.library.run(b.Context(), "GET", PathAuthorize, &exchange{form: q})
+				w.started = w.started[:0]
+			}
+		})
+		b.Run(name+"/without", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				x := &exchange{form: q}
+				client, uri, err := w.p.prove(q)
+				if err != nil {
+					b.Fatal(err)
+				}
+				x.client, x.req.ClientID, x.req.RedirectURI = client, client.ID, uri
+				_ = w.p.begin(b.Context(), x)
+				w.started = w.started[:0]
+			}
+		})
+	}
+}
