@@ -45,10 +45,15 @@ func (u rule) guard(h web.Handler) web.Handler {
 		if err == nil {
 			err = h(w, r)
 		}
-		explain(w.Header(), err)
+		if err != nil {
+			explain(w.Header(), err)
+		}
 		return err
 	}
 }
+
+// Values of headers that every answer carries, made once.
+var noStore, noCache = []string{"no-store"}, []string{"no-cache"}
 
 // headers are those of the protocol; web.Site has set the others.
 func (u rule) headers(h http.Header) {
@@ -56,9 +61,9 @@ func (u rule) headers(h http.Header) {
 		h.Set("Access-Control-Allow-Origin", "*")
 		return
 	}
-	h.Set("Cache-Control", "no-store") // RFC 6749 section 5.1
+	h["Cache-Control"] = noStore // RFC 6749 section 5.1
 	if !u.page {
-		h.Set("Pragma", "no-cache")
+		h["Pragma"] = noCache
 	}
 }
 

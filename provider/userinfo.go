@@ -18,9 +18,8 @@ import (
 // subject and the claims that were released, after the disclosure is on record.
 func (p *Provider) userInfo(w http.ResponseWriter, r *http.Request) error {
 	err := p.disclose(w, r)
-	var e *protocol.Error
-	if errors.As(err, &e) {
-		challenge(w.Header(), e)
+	if err != nil {
+		challenge(w.Header(), err)
 	}
 	return err
 }
@@ -110,8 +109,10 @@ func bearer(r *http.Request) (string, error) {
 }
 
 // challenge is the WWW-Authenticate header of RFC 6750 section 3.
-func challenge(h http.Header, e *protocol.Error) {
+func challenge(h http.Header, err error) {
+	var e *protocol.Error
 	switch {
+	case !errors.As(err, &e):
 	case errors.Is(e, errNoToken):
 		h.Set("WWW-Authenticate", `Bearer realm="userinfo"`)
 	case e.Code == protocol.InvalidToken || e.Code == protocol.InvalidRequest:
