@@ -187,7 +187,7 @@ func clientJWKS() json.RawMessage {
 	return b
 }
 
-// lockedBuffer collects log lines.
+// lockedBuffer collects the first MiB of log lines.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -196,6 +196,9 @@ type lockedBuffer struct {
 func (l *lockedBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.b.Len() > 1<<20 {
+		return len(p), nil
+	}
 	return l.b.Write(p)
 }
 func (l *lockedBuffer) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }

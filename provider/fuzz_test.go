@@ -27,6 +27,7 @@ func FuzzAuthorizeQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string) {
 		r := httptest.NewRequest("GET", PathAuthorize, nil)
 		r.URL.RawQuery = query
+		w.started = w.started[:0]
 		got := w.do(r)
 		switch location := got.header.Get("Location"); {
 		case got.status == http.StatusSeeOther && location == "/login/flow":
