@@ -34,7 +34,6 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	for _, c := range x.cookies {
 		http.SetCookie(w, c)
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	seeOther(w, x.location)
 	return nil
 }

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -55,12 +54,8 @@ func (c *Codes) IssueCode(ctx context.Context, g login.Grant) (string, error) {
 		return "", fmt.Errorf("issue code: client %s is gone", g.Client)
 	}
 	g.IssuedAt = c.cfg.Now()
-	plain, err := json.Marshal(g)
-	if err != nil {
-		return "", errors.New("issue code: encode grant") // the cause could quote the identity
-	}
 	failpoint.Here("code.before-put")
-	code, err := c.put(ctx, CodeGrant, g.ID, plain, c.forget(g.IssuedAt, client))
+	code, err := storeGrant(ctx, c, CodeGrant, g.ID, g, c.forget(g.IssuedAt, client))
 	if err != nil {
 		return "", fmt.Errorf("issue code for client %s: %w", g.Client, err)
 	}

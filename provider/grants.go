@@ -83,15 +83,12 @@ func isBase64URL(s string) bool {
 	return true
 }
 
-// opened is a grant out of the store.
-type opened struct {
-	login.Grant
-	stored StoredGrant
-	plain  []byte // its JSON, so that an access grant is sealed from it without a second marshal
-}
-
-// put stores plain under a new handle and returns the handle.
-func (c *Codes) put(ctx context.Context, k GrantKind, id login.GrantID, plain []byte, expires time.Time) (string, error) {
+// storeGrant keeps v as JSON under a new handle and returns the handle.
+func storeGrant[T any](ctx context.Context, c *Codes, k GrantKind, id login.GrantID, v T, expires time.Time) (string, error) {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encode %s grant", k) // the cause could quote the identity
+	}
 	handle := newHandle()
 	d := c.digest(handle)
 	sealed, err := c.cfg.Sealer.Seal("grant/"+string(k), d[:], plain)
@@ -105,27 +102,26 @@ func (c *Codes) put(ctx context.Context, k GrantKind, id login.GrantID, plain []
 	return handle, nil
 }
 
-// get returns ErrNoGrant when there is none; any other error means that nobody
-// can tell. A grant that does not open is of the second sort: its digest is
-// ours, so it is the key that is wrong, not the code.
-func (c *Codes) get(ctx context.Context, k GrantKind, handle string) (opened, error) {
+// loadGrant reads into v what storeGrant has kept. ErrNoGrant: there is none; any other error
+// means that nobody can tell. A grant that does not open is of the second sort:
+// its digest is ours, so it is the key that is wrong, not the code.
+func loadGrant[T any](ctx context.Context, c *Codes, k GrantKind, handle string, v *T) (StoredGrant, error) {
 	if !isHandle(handle) {
-		return opened{}, ErrNoGrant
+		return StoredGrant{}, ErrNoGrant
 	}
 	d := c.digest(handle)
 	s, err := c.cfg.Grants.GetGrant(ctx, k, d, c.cfg.Now())
 	if err != nil {
-		return opened{}, fmt.Errorf("get %s grant: %w", k, err)
+		return StoredGrant{}, fmt.Errorf("get %s grant: %w", k, err)
 	}
 	plain, err := c.cfg.Sealer.Open("grant/"+string(k), d[:], s.Sealed)
 	if err != nil {
-		return opened{}, fmt.Errorf("open %s grant: %w", k, err)
+		return StoredGrant{}, fmt.Errorf("open %s grant: %w", k, err)
 	}
-	o := opened{stored: s, plain: plain}
-	if err := json.Unmarshal(plain, &o.Grant); err != nil {
-		return opened{}, fmt.Errorf("read %s grant", k) // the cause could quote the identity
+	if err := json.Unmarshal(plain, v); err != nil {
+		return StoredGrant{}, fmt.Errorf("read %s grant", k) // the cause could quote the identity
 	}
-	return o, nil
+	return s, nil
 }
 
 func (c *Codes) digest(handle string) Digest {

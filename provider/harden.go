@@ -45,24 +45,26 @@ func (u rule) guard(h web.Handler) web.Handler {
 		if err == nil {
 			err = h(w, r)
 		}
-		explain(w.Header(), err)
+		if err != nil {
+			explain(w.Header(), err)
+		}
 		return err
 	}
 }
 
+// Values of headers that every answer carries, made once.
+var noStore, noCache = []string{"no-store"}, []string{"no-cache"}
+
+// headers are those of the protocol; web.Site has set the others.
 func (u rule) headers(h http.Header) {
-	if u.page {
-		return // web.Site sets its own
-	}
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
 	if u.public {
 		h.Set("Access-Control-Allow-Origin", "*")
 		return
 	}
-	h.Set("Cache-Control", "no-store") // RFC 6749 section 5.1
-	h.Set("Pragma", "no-cache")
+	h["Cache-Control"] = noStore // RFC 6749 section 5.1
+	if !u.page {
+		h["Pragma"] = noCache
+	}
 }
 
 func (u rule) admit(w http.ResponseWriter, r *http.Request) error {

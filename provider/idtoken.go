@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/voussoir-id/voussoir/clients"
@@ -57,6 +58,9 @@ func (p *Provider) idToken(ctx context.Context, c *clients.Client, g login.Grant
 // inIDToken is the part of Released that also goes into the ID token: what the
 // grant names, and amr, which belongs there (section 2).
 func inIDToken(g login.Grant) map[string]any {
+	if len(g.InIDToken) == 0 && !slices.Contains(g.Released.Names(), protocol.AMR) {
+		return nil
+	}
 	return g.Released.Only(append([]protocol.Claim{protocol.AMR}, g.InIDToken...)).Claims()
 }
 

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -13,10 +14,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/failpoint"
+	"github.com/voussoir-id/voussoir/login"
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
@@ -53,7 +56,11 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	if x.tokens == nil {
 		return protocol.Fail(protocol.InvalidRequest, errLibrary, "the request is malformed")
 	}
-	return writeJSON(w, x.tokens)
+	body, err := json.Marshal(x.tokens)
+	if err != nil {
+		return errors.New("encode tokens") // the cause could quote them
+	}
+	return writeJSON(w, body)
 }
 
 // errCode is the answer for every code that does not redeem, whatever the reason:
@@ -89,22 +96,23 @@ func (p *Provider) redeem(ctx context.Context, c *clients.Client, form url.Value
 
 // spend looks the code up and uses it. Of all callers with one code exactly one
 // gets the grant; every other one is a second use.
-func (p *Provider) spend(ctx context.Context, code string) (opened, error) {
-	g, err := p.Codes.get(ctx, CodeGrant, code)
+func (p *Provider) spend(ctx context.Context, code string) (login.Grant, error) {
+	var g login.Grant
+	stored, err := loadGrant(ctx, p.Codes, CodeGrant, code, &g)
 	if errors.Is(err, ErrNoGrant) {
-		return opened{}, errCode("unknown")
+		return login.Grant{}, errCode("unknown")
 	}
 	if err != nil {
-		return opened{}, unavailable(err)
+		return login.Grant{}, unavailable(err)
 	}
 	failpoint.Here("token.before-consume")
-	first, err := p.Once.Consume(ctx, "code", hex.EncodeToString(g.stored.Digest[:]), g.stored.Expires, p.Now())
+	first, err := p.Once.Consume(ctx, "code", hex.EncodeToString(stored.Digest[:]), stored.Expires, p.Now())
 	if err != nil {
-		return opened{}, unavailable(err)
+		return login.Grant{}, unavailable(err)
 	}
 	failpoint.Here("token.after-consume")
 	if !first {
-		return opened{}, p.reused(ctx, g)
+		return login.Grant{}, p.reused(ctx, g, stored.Expires)
 	}
 	return g, nil
 }
@@ -112,11 +120,11 @@ func (p *Provider) spend(ctx context.Context, code string) (opened, error) {
 // reused revokes what the first use bought (RFC 6749 section 4.1.2): one of the
 // two who had the code has stolen it. Revoked first, recorded second: whoever
 // asks again after a failure in between comes through here again.
-func (p *Provider) reused(ctx context.Context, g opened) error {
-	if err := p.Codes.cfg.Grants.RevokeGrant(ctx, g.ID, g.stored.Expires); err != nil {
+func (p *Provider) reused(ctx context.Context, g login.Grant, until time.Time) error {
+	if err := p.Codes.cfg.Grants.RevokeGrant(ctx, g.ID, until); err != nil {
 		return unavailable(err)
 	}
-	if err := p.record(ctx, audit.CodeReused, g, "", protocol.InvalidGrant); err != nil {
+	if err := p.record(ctx, audit.CodeReused, accessOf(g), "", protocol.InvalidGrant); err != nil {
 		return err
 	}
 	return errCode("second use")
@@ -124,17 +132,17 @@ func (p *Provider) reused(ctx context.Context, g opened) error {
 
 // misused puts on record that a good code came from the wrong client, for the
 // wrong address or without its verifier. The code is burnt already.
-func (p *Provider) misused(ctx context.Context, c *clients.Client, g opened, reason string) error {
+func (p *Provider) misused(ctx context.Context, c *clients.Client, g login.Grant, reason string) error {
 	p.Log.LogAttrs(ctx, slog.LevelWarn, "code misused", slog.String("client", string(c.ID)),
 		slog.String("owner", string(g.Client)), slog.String("reason", reason))
-	if err := p.record(ctx, audit.CodeMisused, g, reason, protocol.InvalidGrant); err != nil {
+	if err := p.record(ctx, audit.CodeMisused, accessOf(g), reason, protocol.InvalidGrant); err != nil {
 		return err
 	}
 	return errCode(reason)
 }
 
 // mismatch says why this request may not have this grant, or "".
-func (p *Provider) mismatch(c *clients.Client, g opened, form url.Values) string {
+func (p *Provider) mismatch(c *clients.Client, g login.Grant, form url.Values) string {
 	switch {
 	case g.Client != c.ID:
 		return "client"
@@ -171,17 +179,22 @@ func within(asked string, granted []protocol.Scope) bool {
 }
 
 // issue records, then makes the tokens.
-func (p *Provider) issue(ctx context.Context, c *clients.Client, g opened) (*tokenAnswer, error) {
-	if err := p.record(ctx, audit.TokenIssued, g, "", ""); err != nil {
+func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant) (*tokenAnswer, error) {
+	a := accessOf(g)
+	if err := p.record(ctx, audit.TokenIssued, a, "", ""); err != nil {
 		return nil, err
 	}
 	failpoint.Here("token.after-audit")
 	ttl, now := accessTTL(c), p.Now()
-	access, err := p.Codes.put(ctx, AccessGrant, g.ID, g.plain, now.Add(ttl))
+	var err error
+	if a.UserInfo, err = userInfoOf(g.Released); err != nil {
+		return nil, err
+	}
+	access, err := storeGrant(ctx, p.Codes, AccessGrant, g.ID, a, now.Add(ttl))
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	id, err := p.idToken(ctx, c, g.Grant, access, now)
+	id, err := p.idToken(ctx, c, g, access, now)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -194,19 +207,16 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g opened) (*tok
 
 // record appends an entry about a grant; failure is an answer of 503, because
 // what is not on record does not happen.
-func (p *Provider) record(ctx context.Context, k audit.Kind, g opened, rule string, code protocol.ErrorCode) error {
-	e := audit.Event{
+func (p *Provider) record(ctx context.Context, k audit.Kind, a access, rule string, code protocol.ErrorCode) error {
+	_, err := p.Audit.Append(ctx, audit.Event{
 		Public: audit.Public{
-			Kind: k, Client: string(g.Client), Rule: rule, ACR: string(g.ACR),
-			Outcome: string(code), Claims: words(g.Released.Names()),
+			Kind: k, Client: string(a.Client), Rule: rule, ACR: string(a.ACR),
+			Outcome: cmp.Or(string(code), "ok"), Claims: a.Claims,
 		},
-		Personal: audit.Personal{Person: g.Person, Grant: string(g.ID)},
-		SealKey:  g.SealKey,
-	}
-	if code == "" {
-		e.Public.Outcome = "ok"
-	}
-	if _, err := p.Audit.Append(ctx, e); err != nil {
+		Personal: audit.Personal{Person: a.Person, Grant: string(a.Grant)},
+		SealKey:  a.SealKey,
+	})
+	if err != nil {
 		return unavailable(err)
 	}
 	return nil
@@ -222,12 +232,8 @@ func words[S ~string](list []S) []string {
 }
 
 // writeJSON answers 200.
-func writeJSON(w http.ResponseWriter, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return errors.New("encode answer") // the cause could quote the identity
-	}
+func writeJSON(w http.ResponseWriter, body []byte) error {
 	w.Header().Set("Content-Type", "application/json")
-	_, err = w.Write(body)
+	_, err := w.Write(body)
 	return err
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/failpoint"
+	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/login"
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
@@ -15,9 +18,8 @@ import (
 // subject and the claims that were released, after the disclosure is on record.
 func (p *Provider) userInfo(w http.ResponseWriter, r *http.Request) error {
 	err := p.disclose(w, r)
-	var e *protocol.Error
-	if errors.As(err, &e) {
-		challenge(w.Header(), e)
+	if err != nil {
+		challenge(w.Header(), err)
 	}
 	return err
 }
@@ -27,25 +29,55 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	g, err := p.Codes.get(r.Context(), AccessGrant, token)
+	var a access
+	_, err = loadGrant(r.Context(), p.Codes, AccessGrant, token, &a)
 	if errors.Is(err, ErrNoGrant) {
 		return errToken("unknown, expired or revoked")
 	}
 	if err != nil {
 		return unavailable(err)
 	}
-	p.Note(r, slog.String("client", string(g.Client)))
-	if _, ok := p.Clients().Get(g.Client); !ok {
+	p.Note(r, slog.String("client", string(a.Client)))
+	if _, ok := p.Clients().Get(a.Client); !ok {
 		return errToken("client is gone")
 	}
 	failpoint.Here("userinfo.before-audit")
-	if err := p.record(r.Context(), audit.UserInfoServed, g, "", ""); err != nil {
+	if err := p.record(r.Context(), audit.UserInfoServed, a, "", ""); err != nil {
 		return err
 	}
 	failpoint.Here("userinfo.after-audit")
-	claims := g.Released.Claims()
-	claims["sub"] = g.Released.Sub()
-	return writeJSON(w, claims)
+	return writeJSON(w, a.UserInfo)
+}
+
+// access is what an access token opens: the answer of /userinfo, ready since the
+// token was issued, and what its audit entry says. It is all that is kept of the
+// grant.
+type access struct {
+	Grant    login.GrantID
+	Client   protocol.ClientID
+	ACR      protocol.ACR
+	Claims   []string // names of what UserInfo holds, for the audit log
+	Person   string   // for the audit log
+	SealKey  []byte   // likewise
+	UserInfo json.RawMessage
+}
+
+func accessOf(g login.Grant) access {
+	return access{
+		Grant: g.ID, Client: g.Client, ACR: g.ACR, Claims: words(g.Released.Names()),
+		Person: g.Person, SealKey: g.SealKey,
+	}
+}
+
+// userInfoOf is the answer of /userinfo: sub and what was released, no more.
+func userInfoOf(r identity.Released) (json.RawMessage, error) {
+	claims := r.Claims()
+	claims["sub"] = r.Sub()
+	body, err := json.Marshal(claims)
+	if err != nil {
+		return nil, errors.New("encode userinfo") // the cause could quote the identity
+	}
+	return body, nil
 }
 
 // errNoToken: a request without any token is told only how to send one (RFC 6750
@@ -77,8 +109,10 @@ func bearer(r *http.Request) (string, error) {
 }
 
 // challenge is the WWW-Authenticate header of RFC 6750 section 3.
-func challenge(h http.Header, e *protocol.Error) {
+func challenge(h http.Header, err error) {
+	var e *protocol.Error
 	switch {
+	case !errors.As(err, &e):
 	case errors.Is(e, errNoToken):
 		h.Set("WWW-Authenticate", `Bearer realm="userinfo"`)
 	case e.Code == protocol.InvalidToken || e.Code == protocol.InvalidRequest:

@@ -3,18 +3,10 @@ package provider
 import (
 	"cmp"
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"flag"
-	"html"
 	"io"
 	"log/slog"
 	"net/http"
@@ -27,9 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
-	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
@@ -82,10 +71,13 @@ func newWorld(t testing.TB) *world {
 		store: &memory{grants: map[Digest]StoredGrant{}, once: map[string]bool{}, revoked: map[login.GrantID]bool{}},
 		keys:  sharedKeys(), audit: &memoryAudit{}, logs: &lockedBuffer{}, set: clients.NewSet(testClients()...),
 	}
-	site := fakeSite{}
 	clock := func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
 	current := func() *clients.Set { w.mu.Lock(); defer w.mu.Unlock(); return w.set }
-	var err error
+	log := slog.New(slog.NewTextHandler(w.logs, nil))
+	site, err := web.New(web.Config{Issuer: issuer, Log: log, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.codes, err = NewCodes(CodesConfig{Issuer: issuer, Clients: current, Grants: w.store, Sealer: w.keys, Site: site, Now: clock})
 	if err != nil {
 		t.Fatal(err)
@@ -93,8 +85,8 @@ func newWorld(t testing.TB) *world {
 	w.p, err = New(Config{
 		Issuer: issuer, Clients: current, Start: w.start, Codes: w.codes, Once: w.store, Keys: w.keys,
 		ClientKeys: func(c *clients.Client) (KeySet, error) { return keys.NewStatic(c.JWKS) },
-		Audit:      w.audit, Site: site, Note: func(*http.Request, ...slog.Attr) {}, Now: clock,
-		Log: slog.New(slog.NewTextHandler(w.logs, nil)), ACRs: []protocol.ACR{protocol.EIDAS1, protocol.EIDAS2},
+		Audit:      w.audit, Site: site, Note: web.Note, Now: clock,
+		Log: log, ACRs: []protocol.ACR{protocol.EIDAS1, protocol.EIDAS2},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +234,6 @@ func (r reply) location(t testing.TB, want string) url.Values {
 
 // do sends r to the real server, or to the handler when there is none.
 func (w *world) do(r *http.Request) reply {
-	w.t.Helper()
 	if w.srv == nil {
 		rec := httptest.NewRecorder()
 		w.p.ServeHTTP(rec, r)
@@ -330,240 +321,6 @@ func indent(t testing.TB, raw []byte) string {
 	}
 	return string(b) + "\n"
 }
-
-// memory is GrantStore and OnceStore. fail makes the named call fail.
-type memory struct {
-	mu      sync.Mutex
-	grants  map[Digest]StoredGrant
-	once    map[string]bool
-	revoked map[login.GrantID]bool
-	fail    string
-}
-
-var errStore = errors.New("dial tcp 10.1.2.3:6379: connect: connection refused")
-
-func (m *memory) failing(call string) error {
-	if m.fail == call {
-		return errStore
-	}
-	return nil
-}
-
-func (m *memory) PutGrant(_ context.Context, g StoredGrant) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.grants[g.Digest] = g
-	return m.failing("put " + string(g.Kind))
-}
-
-func (m *memory) GetGrant(_ context.Context, k GrantKind, d Digest, now time.Time) (StoredGrant, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	g, ok := m.grants[d]
-	if !ok || g.Kind != k || m.revoked[g.Grant] || !now.Before(g.Expires) {
-		return StoredGrant{}, cmp.Or(m.failing("get"), ErrNoGrant)
-	}
-	return g, m.failing("get")
-}
-
-func (m *memory) RevokeGrant(_ context.Context, id login.GrantID, _ time.Time) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.revoked[id] = true
-	return m.failing("revoke")
-}
-
-func (m *memory) Consume(_ context.Context, kind, id string, _, _ time.Time) (bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	first := !m.once[kind+" "+id]
-	m.once[kind+" "+id] = true
-	return first, m.failing("consume")
-}
-
-// memoryAudit keeps events; fail makes the kind fail.
-type memoryAudit struct {
-	mu     sync.Mutex
-	events []audit.Event
-	fail   audit.Kind
-}
-
-func (a *memoryAudit) Append(_ context.Context, e ...audit.Event) (audit.Receipt, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if e[0].Public.Kind == a.fail {
-		return audit.Receipt{}, errStore
-	}
-	a.events = append(a.events, e...)
-	return audit.Receipt{}, nil
-}
-
-// kinds is what is on record, in order, with its rule.
-func (a *memoryAudit) kinds() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var out []string
-	for _, e := range a.events {
-		out = append(out, strings.TrimRight(string(e.Public.Kind)+":"+e.Public.Rule, ":"))
-	}
-	return strings.Join(out, " ")
-}
-
-// testKeys signs and seals as keys.Ring does.
-type testKeys struct {
-	signers map[string]jose.Signer
-	jwks    []byte
-	aead    cipher.AEAD
-	fail    bool
-}
-
-var sharedKeys = sync.OnceValue(func() *testKeys {
-	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(err)
-	_, ed, err := ed25519.GenerateKey(rand.Reader)
-	must(err)
-	block, err := aes.NewCipher(make([]byte, 32))
-	must(err)
-	k := &testKeys{signers: map[string]jose.Signer{}}
-	k.aead, err = cipher.NewGCM(block)
-	must(err)
-	var set jose.JSONWebKeySet
-	for alg, key := range map[jose.SignatureAlgorithm]any{jose.ES256: ec, jose.EdDSA: ed} {
-		private := jose.JSONWebKey{Key: key, KeyID: "kid-" + string(alg), Algorithm: string(alg), Use: "sig"}
-		opts := (&jose.SignerOptions{}).WithType("JWT")
-		k.signers[string(alg)], err = jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: private}, opts)
-		must(err)
-		set.Keys = append(set.Keys, private.Public())
-	}
-	k.jwks, err = json.Marshal(set)
-	must(err)
-	return k
-})
-
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
-func (k *testKeys) Sign(_ context.Context, alg, _ string, payload []byte) (string, error) {
-	s, ok := k.signers[alg]
-	if k.fail || !ok {
-		return "", errors.New("no such key")
-	}
-	jws, err := s.Sign(payload)
-	if err != nil {
-		return "", err
-	}
-	return jws.CompactSerialize()
-}
-
-func (k *testKeys) JWKS() ([]byte, string) { return k.jwks, "jwks-1" }
-
-func (k *testKeys) Seal(purpose string, aad, plaintext []byte) ([]byte, error) {
-	nonce := make([]byte, 12)
-	_, _ = rand.Read(nonce)
-	return k.aead.Seal(nonce, nonce, plaintext, append([]byte(purpose+"\x00"), aad...)), nil
-}
-
-func (k *testKeys) Open(purpose string, aad, sealed []byte) ([]byte, error) {
-	return k.aead.Open(nil, sealed[:12], sealed[12:], append([]byte(purpose+"\x00"), aad...))
-}
-
-// clientKey is the key of the client "jwt".
-var clientKey = sync.OnceValue(func() *ecdsa.PrivateKey {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(err)
-	return k
-})
-
-func clientJWKS() json.RawMessage {
-	public := jose.JSONWebKey{Key: clientKey().Public(), KeyID: "c1", Algorithm: "ES256", Use: "sig"}
-	b, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
-	must(err)
-	return b
-}
-
-// fakeSite answers errors as web.Site does, without its pages.
-type fakeSite struct{}
-
-func (fakeSite) PageFromAnySite(_ string, h web.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := h(w, r)
-		var p *web.Problem
-		if err == nil {
-			return
-		}
-		if !errors.As(err, &p) {
-			p = web.Fail(web.Internal, err)
-		}
-		w.WriteHeader(statusOf(p.Code))
-		_, _ = io.WriteString(w, `<main id="error" data-code="`+html.EscapeString(string(p.Code))+`">`)
-	})
-}
-
-func (fakeSite) API(_ string, h web.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := h(w, r)
-		if err == nil {
-			return
-		}
-		status, body := http.StatusInternalServerError, map[string]string{"error": "server_error"}
-		var p *web.Problem
-		var e *protocol.Error
-		if errors.As(err, &p) {
-			status, body = statusOf(p.Code), map[string]string{"error": "invalid_request"}
-		} else if errors.As(err, &e) {
-			status, body = http.StatusBadRequest, map[string]string{"error": string(e.Code), "error_description": e.Description}
-			switch e.Code {
-			case protocol.InvalidClient, protocol.InvalidToken:
-				status = http.StatusUnauthorized
-			case protocol.TemporarilyUnavailable:
-				status = http.StatusServiceUnavailable
-			}
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		b, _ := json.Marshal(body)
-		_, _ = w.Write(b)
-	})
-}
-
-func (fakeSite) FormPost(w http.ResponseWriter, _ *http.Request, p web.FormPostPage) error {
-	w.Header().Set("Content-Type", "text/html")
-	_, err := io.WriteString(w, `<form method="post" action="`+html.EscapeString(p.Action)+`">`)
-	for _, f := range p.Fields {
-		_, err = io.WriteString(w, "\n"+`<input type="hidden" name="`+html.EscapeString(f.Name)+`" value="`+html.EscapeString(f.Value)+`">`)
-	}
-	return err
-}
-
-func statusOf(c web.Code) int {
-	switch c {
-	case web.MethodNotAllowed:
-		return http.StatusMethodNotAllowed
-	case web.TooLarge:
-		return http.StatusRequestEntityTooLarge
-	case web.Unavailable:
-		return http.StatusServiceUnavailable
-	case web.Internal:
-		return http.StatusInternalServerError
-	}
-	return http.StatusBadRequest
-}
-
-// lockedBuffer collects log lines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-func (l *lockedBuffer) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
 
 // claimsOf decodes the payload of a compact JWS.
 func claimsOf(t testing.TB, compact string) []byte {
