@@ -93,10 +93,9 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*s
 	if err != nil {
 		return nil, err
 	}
-	offers, _ := s.offers(client, v.Request)
-	entry, ok := s.Directory().Get(v.Provider)
-	if !ok || !selectable(offers, v.Provider) {
-		return nil, web.Fail(web.ProviderUnknown, errors.New("the provider was switched off meanwhile"))
+	entry, err := s.stillOffered(v, client)
+	if err != nil {
+		return nil, err
 	}
 	q, err := answerOf(r)
 	if err != nil {
@@ -122,6 +121,17 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*s
 	// A crash from here on costs her the session, and nothing else.
 	failpoint.Here("callback.after-advance")
 	return &in, nil
+}
+
+// stillOffered returns the provider of the visit unless it was switched off, or
+// forbidden here, while she was there.
+func (s *Service) stillOffered(v *visit, client *clients.Client) (federation.Entry, error) {
+	offers, _ := s.offers(client, v.Request)
+	entry, ok := s.Directory().Get(v.Provider)
+	if !ok || !selectable(offers, v.Provider) {
+		return federation.Entry{}, web.Fail(web.ProviderUnknown, errors.New("the provider was switched off meanwhile"))
+	}
+	return entry, nil
 }
 
 // verify asks the provider and finds the person. A *federation.Error is something

@@ -37,36 +37,39 @@ func (s *Service) Start(ctx context.Context, req protocol.AuthRequest, h http.He
 	}
 	offers, code := s.offers(client, req)
 	if code != "" {
-		denied := s.event(audit.LoginDenied, v, string(code))
-		denied.Public.Rule = ruleOf(code)
-		if err := s.record(ctx, denied); err != nil {
-			return Started{}, err
-		}
-		return Started{}, protocol.Fail(code, nil, describe(code))
+		return Started{}, s.turnAway(ctx, v, code)
 	}
 	started := s.event(audit.LoginStarted, v, outcomeOK)
 	started.Public.ACR = string(s.Policies().RequiredACR(client, req))
-	to, events := choicePath(v.id), []audit.Event{started}
+	out := departure{next: *v, url: choicePath(v.id)}
+	events := []audit.Event{started}
 	direct, err := s.direct(ctx, v, offers, h)
+	if err == nil && direct != "" {
+		out, err = s.leave(ctx, v, client, direct)
+		events = append(events, out.event)
+	}
 	if err != nil {
 		return Started{}, err
-	}
-	if direct != "" {
-		out, err := s.leave(ctx, v, client, direct)
-		if err != nil {
-			return Started{}, err
-		}
-		v, to, events = &out.next, out.url, append(events, out.event)
 	}
 	if err := s.record(ctx, events...); err != nil {
 		return Started{}, err
 	}
-	if err := s.create(ctx, v); err != nil {
+	if err := s.create(ctx, &out.next); err != nil {
 		return Started{}, err
 	}
 	// A crash from here on leaves a visit that nobody has the cookie of.
 	failpoint.Here("start.after-create")
-	return Started{URL: to, Cookies: flowCookies(h, v.id, handle, s.FlowTTL)}, nil
+	return Started{URL: out.url, Cookies: flowCookies(h, v.id, handle, s.FlowTTL)}, nil
+}
+
+// turnAway is the answer for a service whose request no provider can meet.
+func (s *Service) turnAway(ctx context.Context, v *visit, code protocol.ErrorCode) error {
+	denied := s.event(audit.LoginDenied, v, string(code))
+	denied.Public.Rule = ruleOf(code)
+	if err := s.record(ctx, denied); err != nil {
+		return err
+	}
+	return protocol.Fail(code, nil, describe(code))
 }
 
 func (s *Service) create(ctx context.Context, v *visit) error {

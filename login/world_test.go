@@ -352,6 +352,7 @@ type stores struct {
 	calls, failAt int
 	failAfter     bool
 	recordsDown   bool
+	onAdvance     func() // called once, after an Advance took effect
 }
 
 var errDown = errors.New("store is down")
@@ -395,6 +396,10 @@ func (s *stores) Advance(ctx context.Context, from Stage, next Flow) error {
 			return ErrStale
 		}
 		s.flows[next.ID] = next
+		if s.onAdvance != nil {
+			s.onAdvance()
+			s.onAdvance = nil
+		}
 		return nil
 	})
 }
