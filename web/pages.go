@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/voussoir-id/voussoir/protocol"
 )
@@ -99,15 +98,15 @@ func otherLanguages(lang string, langs []string, all map[string]*words) string {
 	return strings.TrimSpace(b.String())
 }
 
-// buffers holds *bytes.Buffer between renderings.
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
 // render writes a whole page or nothing: an error in a template becomes an error
 // page, not half of one.
-func render(w http.ResponseWriter, status int, t *template.Template, view any) error {
-	b, _ := buffers.Get().(*bytes.Buffer)
+func (s *Site) render(w http.ResponseWriter, status int, t *template.Template, view any) error {
+	b, ok := s.buffers.Get().(*bytes.Buffer)
+	if !ok {
+		b = new(bytes.Buffer)
+	}
 	b.Reset()
-	defer buffers.Put(b)
+	defer s.buffers.Put(b)
 	if err := t.Execute(b, view); err != nil {
 		return fmt.Errorf("render page %s: %w", t.Name(), err)
 	}
@@ -161,7 +160,7 @@ func (s *Site) Choose(w http.ResponseWriter, r *http.Request, p ChoosePage) erro
 		})
 	}
 	s.allowForms(w, p.ReturnURI, "")
-	return render(w, http.StatusOK, pages.choose, v)
+	return s.render(w, http.StatusOK, pages.choose, v)
 }
 
 func (w *words) notice(n Notice) string {
@@ -172,7 +171,7 @@ func (w *words) notice(n Notice) string {
 	for _, c := range n.Claims {
 		labels = append(labels, w.label(c))
 	}
-	return w.say("notice."+string(n.Code), map[string]string{"Provider": clean(n.Provider.In(w.lang)), "Claims": strings.Join(labels, ", ")})
+	return w.say("notice."+string(n.Code), "Provider", clean(n.Provider.In(w.lang)), "Claims", strings.Join(labels, ", "))
 }
 
 type consentView struct {
@@ -203,7 +202,7 @@ func (s *Site) Consent(w http.ResponseWriter, r *http.Request, p ConsentPage) er
 		v.Remember = text
 	}
 	s.allowForms(w, p.ReturnURI, "")
-	return render(w, http.StatusOK, pages.consent, v)
+	return s.render(w, http.StatusOK, pages.consent, v)
 }
 
 func (w *words) facts(cs []ClaimValue) []factView {
@@ -247,7 +246,7 @@ func (s *Site) FormPost(w http.ResponseWriter, r *http.Request, p FormPostPage) 
 		Action: template.URL(p.Action), Fields: p.Fields, //nolint:gosec // scheme checked above; still escaped as an attribute
 	}
 	s.allowForms(w, p.Action, "; script-src 'nonce-"+v.Nonce+"'")
-	return render(w, http.StatusOK, pages.formPost, v)
+	return s.render(w, http.StatusOK, pages.formPost, v)
 }
 
 type waitView struct {
@@ -264,7 +263,7 @@ func (s *Site) Wait(w http.ResponseWriter, r *http.Request, p WaitPage) error {
 	_, pages, _ := s.in(r)
 	// The header does what <meta http-equiv="refresh"> does, without script.
 	w.Header().Set("Refresh", "2; url="+p.URL)
-	return render(w, http.StatusOK, pages.wait, waitView{URL: p.URL})
+	return s.render(w, http.StatusOK, pages.wait, waitView{URL: p.URL})
 }
 
 type homeView struct{ Switch bool }
@@ -272,7 +271,7 @@ type homeView struct{ Switch bool }
 // Home says what Voussoir is.
 func (s *Site) Home(w http.ResponseWriter, r *http.Request) error {
 	_, pages, again := s.in(r)
-	return render(w, http.StatusOK, pages.home, homeView{Switch: again})
+	return s.render(w, http.StatusOK, pages.home, homeView{Switch: again})
 }
 
 type errorView struct {
@@ -300,7 +299,7 @@ func (s *Site) errorPage(w http.ResponseWriter, r *http.Request, v *visit, f fai
 	if f.back != nil {
 		view.Client, view.Back = clean(f.back.Client.In(in.lang)), backURL(f.back.URL)
 	}
-	return render(w, f.status, pages.failure, view)
+	return s.render(w, f.status, pages.failure, view)
 }
 
 // backURL is the way back to a service: a web address or a native app's own

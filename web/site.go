@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 )
 
@@ -35,7 +36,8 @@ type Site struct {
 	pages      map[string]*pageSet
 	assets     map[string]*asset // by path
 	crossOrig  *http.CrossOriginProtection
-	formAction string // where forms may lead, see forms in headers.go
+	formAction string    // where forms may lead, see forms in headers.go
+	buffers    sync.Pool // of *bytes.Buffer, between renderings
 }
 
 // New makes a Site. It fails when a word of a page is missing in a language, so

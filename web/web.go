@@ -139,5 +139,5 @@ type FormPostPage struct {
 type Field struct{ Name, Value string }
 
 // WaitPage is shown when an earlier click of the same person is still being
-// answered; it looks again at URL after two seconds.
+// answered; it looks again at URL, a path of ours, after two seconds.
 type WaitPage struct{ URL string }

@@ -14,15 +14,15 @@ func (w *words) date(v string) string {
 	year, month, day := v[:4], int(v[5]-'0')*10+int(v[6]-'0'), strings.TrimPrefix(v[8:], "0")
 	switch {
 	case month == 0 && day == "0":
-		return w.say("date.year", map[string]string{"Year": year})
+		return w.say("date.year", "Year", year)
 	case month < 1 || month > 12 || len(day) == 2 && day > "31":
 		return v
 	case day == "0":
-		return w.say("date.month", map[string]string{"Month": w.months[month-1], "Year": year})
+		return w.say("date.month", "Month", w.months[month-1], "Year", year)
 	case day == "1":
 		day = w.text["date.first"]
 	}
-	return w.say("date.full", map[string]string{"Day": day, "Month": w.months[month-1], "Year": year})
+	return w.say("date.full", "Day", day, "Month", w.months[month-1], "Year", year)
 }
 
 func digits(s string) bool {
@@ -56,7 +56,7 @@ func (w *words) duration(v string) (text string, none bool) {
 	case 1:
 		return parts[0], false
 	default:
-		return w.say("duration.and", map[string]string{"First": strings.Join(parts[:n-1], ", "), "Last": parts[n-1]}), false
+		return w.say("duration.and", "First", strings.Join(parts[:n-1], ", "), "Last", parts[n-1]), false
 	}
 }
 

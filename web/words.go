@@ -25,7 +25,7 @@ var localeFiles embed.FS
 type words struct {
 	lang   string
 	text   map[string]string // messages as they stand, by key
-	plural *i18n.Localizer   // for those with a number or a date in them
+	plural *i18n.Localizer   // for those with a number in them
 	months [12]string
 }
 
@@ -95,15 +95,25 @@ func (w *words) or(prefix, key, otherwise string) string {
 	return w.text[otherwise]
 }
 
-// say fills a message's placeholders. A message that cannot be filled is a
-// mistake in a language file, which the tests catch; the text then stays empty
-// rather than half said.
-func (w *words) say(key string, data map[string]string) string {
-	out, err := w.plural.Localize(&i18n.LocalizeConfig{MessageID: key, TemplateData: data})
-	if err != nil {
-		return ""
+// say fills a message's placeholders: pairs of a name and a text. What is put in
+// is not read again, so a text with a placeholder in it stays as it is.
+func (w *words) say(key string, pairs ...string) string {
+	var out strings.Builder
+	rest := w.text[key]
+	for {
+		before, after, found := strings.Cut(rest, "{{.")
+		out.WriteString(before)
+		name, next, closed := strings.Cut(after, "}}")
+		if !found || !closed {
+			return out.String()
+		}
+		for i := 0; i+1 < len(pairs); i += 2 {
+			if pairs[i] == name {
+				out.WriteString(pairs[i+1])
+			}
+		}
+		rest = next
 	}
-	return out
 }
 
 // count says "2 years".
@@ -153,7 +163,7 @@ func (w *words) textual(c ClaimValue, v string) (value, remark string) {
 			return t, ""
 		}
 	case c.Claim == protocol.Birthcountry && v == "99100": // France in INSEE's code
-		return w.say("value.france", map[string]string{"Code": v}), ""
+		return w.say("value.france", "Code", v), ""
 	case c.Claim == protocol.Email && c.Verified:
 		return v, w.text["value.verified"]
 	case c.Claim == protocol.Email:
