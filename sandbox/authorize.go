@@ -36,7 +36,7 @@ func (p *provider) authorize(w http.ResponseWriter, r *http.Request) {
 		values, err = form(w, r)
 	}
 	if err != nil || len(values.Encode()) > maxQuery {
-		p.showProblem(w, r, http.StatusBadRequest)
+		p.showProblem(w, r)
 		return
 	}
 	req, fail := p.parse(values)
@@ -69,12 +69,12 @@ func (p *provider) mustShow(req authRequest, s session) bool {
 func (p *provider) signIn(w http.ResponseWriter, r *http.Request) {
 	f, err := form(w, r)
 	if err != nil || len(f.Get("request")) > maxQuery {
-		p.showProblem(w, r, http.StatusBadRequest)
+		p.showProblem(w, r)
 		return
 	}
 	values, err := url.ParseQuery(f.Get("request"))
 	if err != nil {
-		p.showProblem(w, r, http.StatusBadRequest)
+		p.showProblem(w, r)
 		return
 	}
 	req, fail := p.parse(values)
@@ -88,7 +88,7 @@ func (p *provider) signIn(w http.ResponseWriter, r *http.Request) {
 	case f.Get("act") == "cancel":
 		p.refuse(w, r, req, protocol.Fail(protocol.AccessDenied, nil, "the person turned back"))
 	case !known || !valid:
-		p.showProblem(w, r, http.StatusBadRequest)
+		p.showProblem(w, r)
 	case fault == FaultServerError:
 		p.refuse(w, r, req, protocol.Fail(protocol.ServerError, nil, "the sandbox was told to fail"))
 	default:
@@ -121,7 +121,7 @@ func (p *provider) answer(w http.ResponseWriter, r *http.Request, req authReques
 // otherwise to the person.
 func (p *provider) refuse(w http.ResponseWriter, r *http.Request, req authRequest, e *protocol.Error) {
 	if req.redirectURI == "" {
-		p.showProblem(w, r, http.StatusBadRequest)
+		p.showProblem(w, r)
 		return
 	}
 	p.sendBack(w, r, req, url.Values{"error": {string(e.Code)}, "error_description": {e.Description}, "iss": {p.Issuer}})

@@ -119,7 +119,7 @@ func NewProvider(cfg ProviderConfig) (http.Handler, error) {
 }
 
 func (cfg ProviderConfig) check() error {
-	if _, err := origin(cfg.Issuer); err != nil {
+	if err := checkOrigin(cfg.Issuer); err != nil {
 		return fmt.Errorf("issuer: %w", err)
 	}
 	switch {

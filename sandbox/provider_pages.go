@@ -72,9 +72,10 @@ func (p *provider) showSignIn(w http.ResponseWriter, r *http.Request, req authRe
 	p.render(w, r, http.StatusOK, "sign-in", page)
 }
 
-func (p *provider) showProblem(w http.ResponseWriter, r *http.Request, status int) {
+// showProblem tells a person what cannot be told to a client.
+func (p *provider) showProblem(w http.ResponseWriter, r *http.Request) {
 	lang := pickLang(r, nil)
-	p.render(w, r, status, "problem", plainPage{Lang: lang, Name: p.Name.In(lang), ACR: string(p.ACR), T: vocabulary[lang]})
+	p.render(w, r, http.StatusBadRequest, "problem", plainPage{Lang: lang, Name: p.Name.In(lang), ACR: string(p.ACR), T: vocabulary[lang]})
 }
 
 func (p *provider) home(w http.ResponseWriter, r *http.Request) {

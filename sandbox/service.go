@@ -124,7 +124,7 @@ func NewService(cfg ServiceConfig) (http.Handler, error) {
 }
 
 func (cfg ServiceConfig) check() error {
-	if _, err := origin(cfg.BaseURL); err != nil {
+	if err := checkOrigin(cfg.BaseURL); err != nil {
 		return fmt.Errorf("base address: %w", err)
 	}
 	switch {

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// target is the broker under load and the service in whose name people come.
+type target struct {
+	Broker      string // issuer and origin
+	ClientID    string
+	Secret      string
+	RedirectURI string // nobody listens there: the generator reads the redirect itself
+	Scope       string
+	Provider    string // id of the provider that is chosen
+}
+
+// login is one whole sign-in, from the service's button to userinfo, in a
+// browser that the broker has not seen before.
+type login struct {
+	target
+	*browser
+	state, nonce, verifier string
+}
+
+func newLogin(t target, client *http.Client) *login {
+	return &login{target: t, browser: newBrowser(client, t.Broker), state: token(), nonce: token(), verifier: token()}
+}
+
+func token() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// run signs identity in and returns the time that the broker added: the sum of
+// its answers, without the provider's and without think time.
+func (l *login) run(ctx context.Context, identity string) (time.Duration, error) {
+	flow, err := l.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	consent, err := l.atProvider(ctx, flow, identity)
+	if err != nil {
+		return 0, err
+	}
+	back, err := l.post(ctx, consent, url.Values{"answer": {"agree"}})
+	if err != nil {
+		return 0, err
+	}
+	if err := l.redeem(ctx, back); err != nil {
+		return 0, err
+	}
+	return l.spent, nil
+}
+
+// open goes from the service to the choice page and returns the flow's address.
+func (l *login) open(ctx context.Context) (flow string, err error) {
+	sum := sha256.Sum256([]byte(l.verifier))
+	page, err := l.follow(ctx, l.Broker+"/authorize?"+url.Values{
+		"client_id": {l.ClientID}, "redirect_uri": {l.RedirectURI}, "response_type": {"code"}, "scope": {l.Scope},
+		"state": {l.state}, "nonce": {l.nonce}, "ui_locales": {"fr"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+	}.Encode())
+	if err != nil {
+		return "", err
+	}
+	return l.flowOf(page, `id="provider-`+l.Provider+`"`)
+}
+
+// flowOf returns the address /login/{flow} of a page that must hold this hook.
+func (l *login) flowOf(page answer, hook string) (string, error) {
+	rest, ok := strings.CutPrefix(page.URL.Path, "/login/")
+	id, _, _ := strings.Cut(rest, "/")
+	if page.Status != http.StatusOK || !ok || !bytes.Contains(page.Body, []byte(hook)) {
+		return "", fmt.Errorf("%s answered %d%s, want a page with %s", page.URL.Path, page.Status, errorCode(page.Body), hook)
+	}
+	return l.Broker + "/login/" + id, nil
+}
+
+// errorCode reads the stable code of an error page, for the report.
+func errorCode(body []byte) string {
+	_, after, ok := bytes.Cut(body, []byte(`data-code="`))
+	code, _, end := bytes.Cut(after, []byte(`"`))
+	if !ok || !end {
+		return ""
+	}
+	return " (" + string(code) + ")"
+}
+
+// atProvider chooses the provider, signs in there and returns where the consent
+// form goes. It posts the provider's form without looking at the page: that
+// would measure the sandbox.
+func (l *login) atProvider(ctx context.Context, flow, identity string) (consent string, err error) {
+	away, err := l.post(ctx, flow+"/provider", url.Values{"provider": {l.Provider}})
+	if err != nil {
+		return "", err
+	}
+	idp, request, ok := strings.Cut(away.Next, "/authorize?")
+	if away.Status != http.StatusSeeOther || !ok {
+		return "", fmt.Errorf("%s answered %d%s, want the way to the provider", away.URL.Path, away.Status, errorCode(away.Body))
+	}
+	back, err := l.post(ctx, idp+"/sign-in", url.Values{"request": {request}, "identity": {identity}})
+	if err != nil {
+		return "", err
+	}
+	if !strings.HasPrefix(back.Next, l.Broker+"/callback/") {
+		return "", fmt.Errorf("the provider answered %d, want the way to the broker's callback", back.Status)
+	}
+	page, err := l.follow(ctx, back.Next)
+	if err != nil {
+		return "", err
+	}
+	at, err := l.flowOf(page, `id="consent-agree"`)
+	return at + "/consent", err
+}
+
+// redeem is the service's part: code for tokens, tokens for claims. A login
+// whose answer is not for us is no login.
+func (l *login) redeem(ctx context.Context, back answer) error {
+	u, err := url.Parse(back.Next)
+	if err != nil || !strings.HasPrefix(back.Next, l.RedirectURI+"?") {
+		return fmt.Errorf("%s answered %d%s, want the way to the service", back.URL.Path, back.Status, errorCode(back.Body))
+	}
+	q := u.Query()
+	if q.Get("error") != "" || q.Get("state") != l.state || q.Get("iss") != l.Broker {
+		return errors.New("the answer to the service is an error, or has a wrong state or iss")
+	}
+	basic := http.Header{}
+	basic.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(l.ClientID)+":"+url.QueryEscape(l.Secret))))
+	tokens, err := l.send(ctx, http.MethodPost, l.Broker+"/token", url.Values{
+		"grant_type": {"authorization_code"}, "code": {q.Get("code")}, "redirect_uri": {l.RedirectURI}, "code_verifier": {l.verifier},
+	}, basic)
+	if err != nil {
+		return err
+	}
+	var t struct {
+		AccessToken string `json:"access_token"`
+		IDToken     string `json:"id_token"`
+	}
+	if tokens.Status != http.StatusOK || json.Unmarshal(tokens.Body, &t) != nil {
+		return fmt.Errorf("/token answered %d", tokens.Status)
+	}
+	sub, err := l.subject(t.IDToken)
+	if err != nil {
+		return err
+	}
+	return l.userinfo(ctx, t.AccessToken, sub)
+}
+
+// subject reads the ID token without verifying its signature: the tests do that,
+// and here it would only heat the machine.
+func (l *login) subject(idToken string) (string, error) {
+	parts := strings.Split(idToken, ".")
+	if len(parts) != 3 {
+		return "", errors.New("the ID token is no JWS")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return "", errors.New("the ID token is no JWS")
+	}
+	var c struct{ Iss, Sub, Nonce string }
+	if json.Unmarshal(payload, &c) != nil || c.Sub == "" || c.Iss != l.Broker || c.Nonce != l.nonce {
+		return "", errors.New("the ID token has a wrong iss, sub or nonce")
+	}
+	return c.Sub, nil
+}
+
+func (l *login) userinfo(ctx context.Context, access, sub string) error {
+	bearer := http.Header{}
+	bearer.Set("Authorization", "Bearer "+access)
+	got, err := l.send(ctx, http.MethodGet, l.Broker+"/userinfo", nil, bearer)
+	if err != nil {
+		return err
+	}
+	var c struct{ Sub string }
+	if got.Status != http.StatusOK || json.Unmarshal(got.Body, &c) != nil || c.Sub != sub {
+		return fmt.Errorf("/userinfo answered %d, or speaks of somebody else", got.Status)
+	}
+	return nil
+}
