@@ -40,19 +40,6 @@ func CheckRedirectURI(uri string, loopbackHTTP bool) *Fault {
 	return nil
 }
 
-// CheckOrigin says what is wrong with an origin for CORS, or nil: scheme, host
-// and port, as a browser writes them in Origin.
-func CheckOrigin(origin string, loopbackHTTP bool) *Fault {
-	u, f := checkURI(origin, loopbackHTTP)
-	if f != nil {
-		return f
-	}
-	if u.Path != "" || u.RawQuery != "" || strings.ContainsAny(origin, "?*") {
-		return &Fault{"an origin is a scheme, a host and a port, nothing more", u.Scheme + "://service.example"}
-	}
-	return nil
-}
-
 // CheckURL says what is wrong with an address that we call or that identifies a
 // provider, or nil.
 func CheckURL(address string, loopbackHTTP bool) *Fault {

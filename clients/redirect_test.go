@@ -66,17 +66,6 @@ func TestCheckRedirectURI_RFC9700_2_1(t *testing.T) {
 	}
 }
 
-func TestCheckOrigin(t *testing.T) {
-	for origin, good := range map[string]bool{
-		"https://app.example": true, "https://app.example:8443": true, "http://localhost:3000": true,
-		"https://app.example/": false, "https://app.example?": false, "*": false, "null": false, "https://*.example": false,
-	} {
-		if f := CheckOrigin(origin, true); (f == nil) != good {
-			t.Errorf("CheckOrigin(%q) = %+v, want good %v", origin, f, good)
-		}
-	}
-}
-
 func TestSector_Core_8_1(t *testing.T) {
 	for want, uris := range map[string][]string{
 		"service.example": {"https://service.example/a", "https://service.example:8443/b"},

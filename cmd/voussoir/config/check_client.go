@@ -54,13 +54,6 @@ func (c *checker) redirects(k *Client, path string) {
 			}
 		}
 	}
-	for i, o := range k.AllowedOrigins {
-		if at := index(path+".allowed_origins", i); c.ok(at) {
-			if f := clients.CheckOrigin(o, c.f.Development); f != nil {
-				c.add(at, "this origin will not do: "+f.What, f.Instead)
-			}
-		}
-	}
 }
 
 func (c *checker) sector(k *Client, path string) {
@@ -234,6 +227,12 @@ func (c *checker) requests(k *Client, path string) {
 }
 
 func (c *checker) clientLater(k *Client, path string) {
+	if len(k.PostLogoutRedirectURIs) > 0 {
+		c.warn(path+".post_logout_redirect_uris", "logout is not available in this version: nobody is sent there", "[], or leave it for later")
+	}
+	if len(k.AllowedOrigins) > 0 {
+		c.add(path+".allowed_origins", "calls from browsers (CORS) are not available in this version", "allowed_origins: []")
+	}
 	if k.RequirePAR {
 		c.add(path+".require_par", "pushed authorization requests are not available in this version", "require_par: false")
 	}

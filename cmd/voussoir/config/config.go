@@ -189,8 +189,8 @@ type Client struct {
 	// RedirectURIs are where answers may go, compared byte for byte: https, or
 	// loopback http with development: true. At least one.
 	RedirectURIs []string `yaml:"redirect_uris" jsonschema:"required" eg:"[https://service.example/callback]"`
-	// PostLogoutRedirectURIs are where a person may be sent after logging out.
-	// Default [].
+	// PostLogoutRedirectURIs are where a person may be sent after logging out. Of no
+	// effect in this version. Default [].
 	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris" eg:"[https://service.example/]"`
 	// TokenEndpointAuthMethod is how the service proves itself, and the only way
 	// accepted. Default client_secret_basic.
@@ -223,7 +223,7 @@ type Client struct {
 	// Default "".
 	ExceptionReason string `yaml:"exception_reason" eg:"\"their library knows no PKCE; until 2027-06\""`
 	// AllowedOrigins may call us from a browser (CORS, never with credentials):
-	// exact origins. Default [].
+	// exact origins. Not available in this version. Default [].
 	AllowedOrigins []string `yaml:"allowed_origins" eg:"[https://app.example]"`
 	// RequirePAR is not available in this version. Default false.
 	RequirePAR bool `yaml:"require_par" eg:"false"`
