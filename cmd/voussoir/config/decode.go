@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"regexp"
-	"sort"
 	"strconv"
 	"strings"
 	"unicode"
@@ -66,61 +64,6 @@ func decode(file string, data []byte) (File, *decoder) {
 		d.value(doc.Content[0], reflect.ValueOf(&out).Elem(), "", reflect.StructField{})
 	}
 	return out, d
-}
-
-// syntaxWords are the parser's complaints that we have better words for. Any
-// other is replaced by a fixed sentence: the parser quotes the file, and what it
-// quotes may be a secret.
-var syntaxWords = []struct{ theirs, what, instead string }{
-	{"tab character", "a tab stands where spaces must", "spaces to indent"},
-	{"cannot start any token", "a tab or a sign such as @ or ` stands where a value must begin", "spaces to indent, and quotes around such a value"},
-	{"mapping values are not allowed", "a colon stands where none can be", "quotes around a value that holds a colon and a space, and the same indentation for keys of one group"},
-	{"did not find expected key", "a key was expected here; the indentation differs from the line above, or a quote is open", "the same indentation for keys of one group"},
-	{"did not find expected '-'", "a list entry was expected here", "- at the same indentation for entries of one list"},
-	{"did not find expected ',' or ']'", "a list in [ ] is not closed", "[a, b]"},
-	{"did not find expected ',' or '}'", "a group in { } is not closed", "{ a: 1, b: 2 }"},
-	{"unexpected end of stream", "a quote is opened and never closed", "the closing quote"},
-	{"unknown anchor", "a value begins with *, which stands for an alias in YAML", "quotes around the value"},
-	{"control characters are not allowed", "there is a control character in the file", "the text without it"},
-	{"unknown escape", "there is a \\ with an unknown letter in a quoted text", "single quotes, or \\\\ for one \\"},
-}
-
-func (d *decoder) syntax(data []byte, err error) {
-	if errors.Is(err, io.EOF) {
-		d.add("", "the file is empty", "issuer: https://id.example.org, and so on: see deploy/example.yaml")
-		return
-	}
-	what, instead := "this is not valid YAML, here or just above", "key: value, with spaces to indent"
-	for _, w := range syntaxWords {
-		if strings.Contains(err.Error(), w.theirs) {
-			what, instead = w.what, w.instead
-			break
-		}
-	}
-	d.addAt(syntaxLine(data, err), 1, "", what, instead)
-}
-
-var parserLine = regexp.MustCompile(`line \d+: `)
-
-// syntaxLine finds the line that breaks the file: the first one up to which the
-// parser complains as it does about the whole. The line that the parser names is
-// often that of the group around the mistake.
-func syntaxLine(data []byte, whole error) int {
-	complaint := func(err error) string { return parserLine.ReplaceAllString(err.Error(), "") }
-	lines := bytes.SplitAfter(data, []byte("\n"))
-	n := sort.Search(len(lines), func(i int) bool {
-		dec := yaml.NewDecoder(bytes.NewReader(bytes.Join(lines[:i+1], nil)))
-		for {
-			var n yaml.Node
-			switch err := dec.Decode(&n); {
-			case errors.Is(err, io.EOF):
-				return false
-			case err != nil:
-				return complaint(err) == complaint(whole)
-			}
-		}
-	})
-	return min(n+1, len(lines))
 }
 
 // add reports a mistake at the value with this path, or at the nearest value
@@ -401,60 +344,6 @@ func (d *decoder) free(n *yaml.Node, path string, depth int) (any, bool) {
 	return nil, false
 }
 
-// fieldsOf returns the keys of a struct, and their names in the order of the type.
-func fieldsOf(t reflect.Type) (map[string]reflect.StructField, []string) {
-	fields := map[string]reflect.StructField{}
-	var names []string
-	for i := range t.NumField() {
-		f := t.Field(i)
-		fields[keyOf(f)] = f
-		names = append(names, keyOf(f))
-	}
-	return fields, names
-}
-
-func keyOf(f reflect.StructField) string {
-	if k := f.Tag.Get("yaml"); k != "" {
-		return k
-	}
-	return f.Name
-}
-
-func required(f reflect.StructField) bool {
-	for _, part := range strings.Split(f.Tag.Get("jsonschema"), ",") {
-		if part == "required" {
-			return true
-		}
-	}
-	return false
-}
-
-// enumOf reads the same tag as the JSON Schema is made from.
-func enumOf(f reflect.StructField) []string {
-	var out []string
-	for _, part := range strings.Split(f.Tag.Get("jsonschema"), ",") {
-		if v, ok := strings.CutPrefix(part, "enum="); ok {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-// instead is the field as it should be written.
-func instead(f reflect.StructField) string {
-	if f.Name == "" {
-		return "issuer: https://id.example.org, and so on: see deploy/example.yaml"
-	}
-	if eg := f.Tag.Get("eg"); eg != "" {
-		return keyOf(f) + ": " + eg
-	}
-	if f.Type != nil && f.Type.Kind() == reflect.Struct {
-		_, names := fieldsOf(f.Type)
-		return keyOf(f) + ": { " + names[0] + ": … }"
-	}
-	return keyOf(f) + ": \"…\""
-}
-
 func join(path, key string) string {
 	if path == "" {
 		return key
@@ -509,25 +398,4 @@ func badText(s string) string {
 		}
 	}
 	return ""
-}
-
-// elsewhere says what to write for keys that people bring from other software.
-var elsewhere = map[string]struct{ instead, covers string }{
-	"Client.client_secret":      {"client_secret_sha256: \"64 hex digits, from: printf %s THE_SECRET | sha256sum\"", "client_secret_sha256"},
-	"Client.secret":             {"client_secret_sha256: \"64 hex digits, from: printf %s THE_SECRET | sha256sum\"", "client_secret_sha256"},
-	"Client.client_secret_file": {"client_secret_sha256: \"64 hex digits, from: sha256sum < THE_FILE\"", "client_secret_sha256"},
-	"Client.client_id":          {"id: city-library", "id"},
-	"Client.client_name":        {"name: { fr: \"Médiathèque\", en: \"City library\" }", "name"},
-	"Client.grant_types":        {"nothing: the authorization code is the only grant", ""},
-	"Client.response_types":     {"nothing: code is the only response type", ""},
-	"Client.claims":             {"claims in its policy: only a policy says what may be released", ""},
-	"Client.subject_type":       {"nothing: subjects are always pairwise, by sector", ""},
-	"Provider.scope":            {"scopes: [openid, profile, birth, email]", "scopes"},
-	"Provider.enabled":          {"nothing: a provider that is in the list is offered", ""},
-	"Provider.verify":           {"nothing: signatures are always verified", ""},
-	"File.secret":               {"keys: { secret_file: secrets/keys }", "keys"},
-	"File.base_url":             {"issuer: https://id.example.org", "issuer"},
-	"File.url":                  {"issuer: https://id.example.org", "issuer"},
-	"File.port":                 {"listen: 127.0.0.1:8080", "listen"},
-	"File.trusted_proxies":      {"nothing: forwarded headers are never believed", ""},
 }
