@@ -151,7 +151,7 @@ type Answer struct {
 // Do sends req and reads the whole answer, at most limit bytes. Unlike those of
 // http.Client.Do, its errors do not repeat the URL, whose query may hold secrets.
 func Do(c *http.Client, req *http.Request, limit int64) (Answer, error) {
-	resp, err := c.Do(req)
+	resp, err := c.Do(req) //nolint:bodyclose // ReadBody closes it
 	if err != nil {
 		return Answer{}, fmt.Errorf("outbound: call %s: %w", req.URL.Host, bare(err))
 	}

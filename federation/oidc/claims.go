@@ -10,10 +10,6 @@ import (
 	"github.com/voussoir-id/voussoir/identity"
 )
 
-// maxClaim is the longest claim that is looked at, in bytes of JSON. How long a
-// name may be is for identity to say.
-const maxClaim = 4096
-
 // emailVerified is the one boolean among the claims that we read.
 const emailVerified = "email_verified"
 
@@ -61,9 +57,6 @@ func (p *Provider) merge(token, info object) (object, error) {
 	out := object{}
 	for field, source := range p.sources {
 		a, b := given(token, source), given(info, source)
-		if len(a) > maxClaim || len(b) > maxClaim {
-			return nil, p.failf(federation.BadIdentity, "%s is too long", field)
-		}
 		switch {
 		case a != nil && b != nil && !same(a, b):
 			return nil, p.failf(federation.Invalid, "ID token and userinfo do not agree on %s", field)

@@ -271,6 +271,20 @@ func TestUT_18_TokenAnswersThatAreNone(t *testing.T) {
 	}
 }
 
+func TestUT_18_ATokenAnswerThatIsNotCalledJSONIsNotRead(t *testing.T) {
+	h := newHostile(t)
+	h.token = func(w http.ResponseWriter) bool {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte(`{"access_token":"a","token_type":"Bearer","id_token":"a.b.c"}`))
+		return true
+	}
+	_, err := h.attempt(t)
+	wantKind(t, err, federation.Invalid)
+	if want := "provider tax: token answer is not JSON"; err.Error() != want {
+		t.Errorf("err = %q, want %q", err, want)
+	}
+}
+
 func TestFinish_TokenTypeInAnyCase_RFC6749_5_1(t *testing.T) {
 	h := newHostile(t)
 	h.tokens = func(d members) { d["token_type"] = "bEARER" }

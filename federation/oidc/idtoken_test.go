@@ -365,6 +365,26 @@ func TestUT_08_KeysThatCannotBeHadAreAnOutageAndNoVerdict(t *testing.T) {
 	wantKind(t, err, federation.Unavailable)
 }
 
+func TestKeysAreKeptWhenMetadataIsFetchedAgain(t *testing.T) {
+	h := newHostile(t)
+	c := h.config()
+	clock := now
+	c.Now = func() time.Time { return clock }
+	p := newProvider(t, c)
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.jwks = func(w http.ResponseWriter) bool { w.WriteHeader(http.StatusBadGateway); return true }
+	h.idToken = func(c members) { c["iat"], c["exp"] = clock.Unix(), clock.Add(time.Minute).Unix() }
+	clock = clock.Add(2 * time.Hour)
+	if _, err := h.signIn(t, p, request); err != nil {
+		t.Errorf("the last good keys were lost: %v", err)
+	}
+	if n := h.count("/.well-known/openid-configuration"); n != 2 {
+		t.Errorf("%d fetches of metadata, want 2", n)
+	}
+}
+
 func TestKeyRotationAtTheProviderIsFollowed(t *testing.T) {
 	h := newHostile(t)
 	c := h.config()

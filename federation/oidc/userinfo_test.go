@@ -48,6 +48,8 @@ func TestUserinfoAnswersThatAreNone(t *testing.T) {
 		"sub twice":         {200, "application/json", `{"sub":"subject-1","sub":"subject-1"}`, federation.Invalid},
 		"a signed one":      {200, "application/jwt", "a.b.c", federation.Invalid},
 		"50 MB":             {200, "application/json", `{"sub":"subject-1","x":"` + strings.Repeat("x", 50<<20) + `"}`, federation.Invalid},
+		"JSON called text":  {200, "text/plain", `{"sub":"subject-1","given_name":"A","family_name":"B","birthdate":"1962-08-24","gender":"female","birthcountry":"99100","birthplace":"75107"}`, federation.Invalid},
+		"right, but 201":    {201, "application/json", `{"sub":"subject-1","given_name":"A","family_name":"B","birthdate":"1962-08-24","gender":"female","birthcountry":"99100","birthplace":"75107"}`, federation.Refused},
 		"a byte order mark": {200, "application/json", "\ufeff" + `{"sub":"subject-1"}`, federation.Invalid},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -194,6 +196,7 @@ func TestUI_03_MalformedExtrasAreLeftOut(t *testing.T) {
 		"e-mail without @":    {"email", "angela", func(id *identity.Identity) { id.Email, id.EmailVerified = "", false }},
 		"e-mail a list":       {"email", []string{"angela@example.test"}, func(id *identity.Identity) { id.Email, id.EmailVerified = "", false }},
 		"e-mail with HTML":    {"email", "<b>@example.test", func(id *identity.Identity) { id.Email, id.EmailVerified = "", false }},
+		"e-mail of 40 KB":     {"email", strings.Repeat("a", 40<<10) + "@example.test", func(id *identity.Identity) { id.Email, id.EmailVerified = "", false }},
 		"usage name HTML":     {"preferred_username", "<b>", func(id *identity.Identity) { id.PreferredUsername = "" }},
 		"usage name a number": {"preferred_username", 7, func(id *identity.Identity) { id.PreferredUsername = "" }},
 		"usage name null":     {"preferred_username", nil, func(id *identity.Identity) { id.PreferredUsername = "" }},
@@ -209,7 +212,7 @@ func TestUI_03_MalformedExtrasAreLeftOut(t *testing.T) {
 			}
 		})
 	}
-	for name, value := range map[string]any{"text": "pwd", "numbers": []int{1}, "null": nil, "HTML": []string{"<b>"}, "null inside": []any{nil}} {
+	for name, value := range map[string]any{"text": "pwd", "numbers": []int{1}, "null": nil, "a NUL": []string{"pwd\x00"}, "null inside": []any{nil}} {
 		t.Run("amr "+name, func(t *testing.T) {
 			h := newHostile(t)
 			h.idToken = func(c members) { c["amr"] = value }
