@@ -2,7 +2,6 @@ package oidc_test
 
 import (
 	"context"
-	"net/url"
 	"testing"
 )
 
@@ -35,7 +34,7 @@ func BenchmarkSignIn(b *testing.B) {
 	b.Run("finish", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := p.Finish(context.Background(), request, first.Pending, url.Values(answer)); err != nil {
+			if _, err := p.Finish(context.Background(), request, first.Pending, answer); err != nil {
 				b.Fatal(err)
 			}
 		}
