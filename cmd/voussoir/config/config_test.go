@@ -249,8 +249,8 @@ func TestParseDuration_ISO8601(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever the bytes, an answer without panic; every mistake has a
-// place; and a canary in the places of secrets is never in a message.
+// FuzzParse: whatever the bytes, there is an answer without a panic, and every
+// mistake has a place and says what to write instead.
 func FuzzParse(f *testing.F) {
 	f.Add(deploy.Example)
 	f.Add(deploy.Demo)
