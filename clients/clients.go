@@ -57,12 +57,15 @@ func (c *Client) HasRedirectURI(uri string) bool {
 }
 
 // Set is an immutable set of clients.
-type Set struct{ byID map[protocol.ClientID]*Client }
+type Set struct {
+	order []*Client
+	byID  map[protocol.ClientID]*Client
+}
 
 // NewSet makes a set; a later client with the same id wins, so the caller
 // checks for doubles first (see Spec).
 func NewSet(cs ...*Client) *Set {
-	s := &Set{byID: make(map[protocol.ClientID]*Client, len(cs))}
+	s := &Set{order: cs, byID: make(map[protocol.ClientID]*Client, len(cs))}
 	for _, c := range cs {
 		s.byID[c.ID] = c
 	}
@@ -71,3 +74,7 @@ func NewSet(cs ...*Client) *Set {
 
 // Get returns the client with this id, or false.
 func (s *Set) Get(id protocol.ClientID) (*Client, bool) { c, ok := s.byID[id]; return c, ok }
+
+// All returns the clients in the order of NewSet. The caller does not change the
+// slice.
+func (s *Set) All() []*Client { return s.order }

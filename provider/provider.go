@@ -3,56 +3,174 @@
 // file that imports its op package) behind our own hardening. It signs only
 // identity.Released. It never decides what is released, never shows a choice and
 // never sees an unminimised identity.
+//
+// Read in the order of a login: harden.go, authorize.go, authorize_params.go,
+// codes.go (login calls it), answer.go, token.go, idtoken.go, userinfo.go.
 package provider
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync/atomic"
 	"time"
 
-	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/protocol"
+	"github.com/voussoir-id/voussoir/web"
 )
 
-// Digest is the SHA-256 of a code or token. Stores see digests only.
-type Digest [32]byte
-
-// GrantKind keeps codes and tokens apart, so that one can never pass for the other.
-type GrantKind string
-
-// The kinds.
+// The paths that New serves; they are part of the public contract.
 const (
-	CodeGrant   GrantKind = "code"
-	AccessGrant GrantKind = "access"
+	PathAuthorize     = "/authorize"
+	PathToken         = "/token"
+	PathUserInfo      = "/userinfo"
+	PathJWKS          = "/jwks"
+	PathDiscovery     = "/.well-known/openid-configuration"       // OpenID Connect Discovery section 4
+	PathOAuthMetadata = "/.well-known/oauth-authorization-server" // RFC 8414 section 3
 )
 
-// StoredGrant is a grant as a store sees it: sealed.
-type StoredGrant struct {
-	Kind    GrantKind
-	Digest  Digest
-	Grant   login.GrantID
-	Sealed  []byte
-	Expires time.Time
+// Paths lists what New serves, for the one who mounts it.
+func Paths() []string {
+	return []string{PathAuthorize, PathToken, PathUserInfo, PathJWKS, PathDiscovery, PathOAuthMetadata}
 }
 
-// ErrNoGrant: unknown, expired or revoked.
-var ErrNoGrant = errors.New("no such grant")
-
-// GrantStore keeps grants until they expire. Any error but ErrNoGrant means that
-// the outcome is unknown and the caller answers temporarily_unavailable.
-type GrantStore interface {
-	PutGrant(ctx context.Context, g StoredGrant) error
-	// GetGrant returns ErrNoGrant for another kind, after expiry at now, and after
-	// RevokeGrant of its grant id, even when the put came after the revocation.
-	GetGrant(ctx context.Context, k GrantKind, d Digest, now time.Time) (StoredGrant, error)
-	// RevokeGrant kills everything of one grant, now and later; until is when the
-	// last of its tokens would have expired and the tombstone may be forgotten.
-	RevokeGrant(ctx context.Context, id login.GrantID, until time.Time) error
+// Keys signs and publishes. Implemented by keys.Ring.
+type Keys interface {
+	// Sign returns a compact JWS with alg, kid and typ in its header.
+	Sign(ctx context.Context, alg, typ string, payload []byte) (compact string, err error)
+	// JWKS returns the public keys and a tag that changes whenever they do. The
+	// caller does not change body.
+	JWKS() (body []byte, etag string)
 }
 
-// OnceStore remembers what may happen only once. It is durable: when Consume
-// returns, the fact survives a crash.
-type OnceStore interface {
-	// Consume returns true for exactly one of all calls with the same kind and id,
-	// until then. Any error means that the outcome is unknown.
-	Consume(ctx context.Context, kind, id string, until, now time.Time) (first bool, err error)
+// KeySet is the public keys of one client. Implemented by keys.Remote and
+// keys.Static.
+type KeySet interface {
+	// Verify returns the payload of compact if one of the keys signed it with
+	// exactly alg. An error that is keys.ErrUnavailable says that nobody can tell.
+	Verify(ctx context.Context, compact, alg string) (payload []byte, err error)
+}
+
+// Recorder appends to the audit log; the entry is durable when it returns nil.
+// Implemented by audit.Log.
+type Recorder interface {
+	Append(ctx context.Context, e ...audit.Event) (audit.Receipt, error)
+}
+
+// Site turns what handlers return into answers. Implemented by web.Site.
+type Site interface {
+	PageFromAnySite(name string, h web.Handler) http.Handler
+	API(name string, h web.Handler) http.Handler
+	FormPost(w http.ResponseWriter, r *http.Request, p web.FormPostPage) error
+}
+
+// StartFunc begins a visit and says where the browser goes and with which
+// cookies; h is the header of the authorization request. It is login's
+// Service.Start.
+type StartFunc func(ctx context.Context, req protocol.AuthRequest, h http.Header) (location string, cookies []*http.Cookie, err error)
+
+// Config is what New needs. Fields without a default are required.
+type Config struct {
+	Issuer     string                                 // https://host[:port], without path or slash at the end
+	Clients    func() *clients.Set                    // the current set; called once per request
+	Start      StartFunc                              //
+	Codes      *Codes                                 //
+	Once       OnceStore                              //
+	Keys       Keys                                   //
+	ClientKeys func(*clients.Client) (KeySet, error)  // for private_key_jwt; the caller keeps the sets
+	Audit      Recorder                               //
+	Site       Site                                   //
+	Note       func(r *http.Request, as ...slog.Attr) // adds to the request's event line; web.Note
+	Log        *slog.Logger                           //
+	ACRs       []protocol.ACR                         // levels that at least one identity provider reaches, weakest first
+	IDTokenTTL time.Duration                          // default 60 s, at most 1 h
+	Now        func() time.Time                       //
+}
+
+// Provider serves the protocol. Safe for concurrent use.
+type Provider struct {
+	Config
+	routes   map[string]http.Handler
+	library  *library
+	metadata atomic.Pointer[metadata] // rebuilt when the keys change
+	hints    atomic.Pointer[hintKeys] // likewise
+}
+
+// New makes the provider. It refuses a missing collaborator and an issuer that
+// is not an origin.
+func New(cfg Config) (*Provider, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("provider: %w", err)
+	}
+	if cfg.IDTokenTTL == 0 {
+		cfg.IDTokenTTL = time.Minute
+	}
+	p := &Provider{Config: cfg}
+	p.library = newLibrary(p)
+	p.routes = map[string]http.Handler{
+		// Services post the request from their own site (OpenID Connect Core section 3.1.2.1).
+		PathAuthorize:     cfg.Site.PageFromAnySite("authorize", rule{methods: []string{"GET", "POST"}, page: true, query: true}.guard(p.authorize)),
+		PathToken:         cfg.Site.API("token", rule{methods: []string{"POST"}}.guard(p.token)),
+		PathUserInfo:      cfg.Site.API("userinfo", rule{methods: []string{"GET", "POST"}}.guard(p.userInfo)),
+		PathJWKS:          cfg.Site.API("jwks", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveJWKS)),
+		PathDiscovery:     cfg.Site.API("discovery", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
+		PathOAuthMetadata: cfg.Site.API("metadata", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
+	}
+	return p, nil
+}
+
+// ServeHTTP answers on Paths and 404 elsewhere. It matches the path as it came:
+// a router that cleans paths would answer POST //token with a redirect.
+func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h, ok := p.routes[r.URL.Path]; ok {
+		h.ServeHTTP(w, r)
+		return
+	}
+	http.NotFound(w, r)
+}
+
+func (cfg Config) check() error {
+	missing := map[string]bool{
+		"Clients": cfg.Clients == nil, "Start": cfg.Start == nil, "Codes": cfg.Codes == nil,
+		"Once": cfg.Once == nil, "Keys": cfg.Keys == nil, "ClientKeys": cfg.ClientKeys == nil,
+		"Audit": cfg.Audit == nil, "Site": cfg.Site == nil, "Note": cfg.Note == nil,
+		"Log": cfg.Log == nil, "ACRs": len(cfg.ACRs) == 0, "Now": cfg.Now == nil,
+	}
+	for name, is := range missing {
+		if is {
+			return fmt.Errorf("config: %s is missing", name)
+		}
+	}
+	if slices.ContainsFunc(cfg.ACRs, func(a protocol.ACR) bool { return !a.Known() }) {
+		return errors.New("config: ACRs holds an unknown level")
+	}
+	if cfg.IDTokenTTL < 0 || cfg.IDTokenTTL > time.Hour {
+		return errors.New("config: IDTokenTTL is not between 0 and 1 h")
+	}
+	if cfg.Codes.cfg.Issuer != cfg.Issuer {
+		return errors.New("config: Codes belong to another issuer")
+	}
+	return checkIssuer(cfg.Issuer)
+}
+
+// checkIssuer wants an origin: every path that we publish hangs directly on it,
+// and clients compare the issuer byte for byte (RFC 9207 section 2.4).
+func checkIssuer(issuer string) error {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != issuer || (u.Scheme != "https" && u.Scheme != "http") {
+		return errors.New("config: Issuer is not of the form https://host[:port]")
+	}
+	return nil
+}
+
+// unavailable is the answer when a store, a key or the audit log cannot tell:
+// never a "no" (RFC 6749 section 4.1.2.1; 503 on JSON routes).
+func unavailable(err error) *protocol.Error {
+	return protocol.Fail(protocol.TemporarilyUnavailable, err, "try again in a few seconds")
 }

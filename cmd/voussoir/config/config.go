@@ -1,0 +1,299 @@
+// Package config reads the one YAML file that tells a broker what it is: where
+// it listens, which identity providers it knows, which services may use it, and
+// under which policies. It reads strictly, finds every mistake at once, says
+// where each one is and what to write instead, and hands the rest of the program
+// finished clients, policies and provider settings. It never starts anything,
+// and no secret ever appears in its errors. The fields are documented on the
+// types below; deploy/example.yaml shows them in use.
+package config
+
+import "github.com/voussoir-id/voussoir/protocol"
+
+// File is the whole configuration file.
+type File struct {
+	// Issuer is the public address of this broker, without a path or a trailing
+	// slash: services know it by this name, and it is in every token. https, or
+	// http on a loopback host with development: true. Required.
+	Issuer string `yaml:"issuer" jsonschema:"required" eg:"https://id.example.org"`
+	// Listen is the address and port that the broker listens on. Only a loopback
+	// address with development: true. Default 127.0.0.1:8080.
+	Listen string `yaml:"listen" eg:"127.0.0.1:8080"`
+	// MetricsListen is the address and port for metrics. Not served in this
+	// version. Default: none.
+	MetricsListen string `yaml:"metrics_listen" eg:"127.0.0.1:9090"`
+	// Development allows what a test on one machine needs: http, loopback
+	// providers and inline secrets. Default false.
+	Development bool `yaml:"development" eg:"true"`
+	// AllowPrivateAddresses lets our calls to providers and to services' jwks_uri
+	// reach private networks (RFC 1918, RFC 4193) and this machine. Default false;
+	// always so with development: true.
+	AllowPrivateAddresses bool `yaml:"allow_private_addresses" eg:"true"`
+	// Data is the folder of the SQLite files and the key file, mode 0700. Relative
+	// to this file. Default ./data.
+	Data string `yaml:"data" eg:"./data"`
+	// Keys says where the secret is that protects the key file.
+	Keys Keys `yaml:"keys"`
+	// Redis holds short-lived state for several nodes. Not available in this
+	// version: leave it out or empty.
+	Redis Store `yaml:"redis"`
+	// Postgres holds the records for several nodes. Not available in this version:
+	// leave it out or empty.
+	Postgres Store `yaml:"postgres"`
+	// Providers are the identity providers, in the order in which the choice page
+	// shows them. At least one.
+	Providers []Provider `yaml:"providers" jsonschema:"required" eg:"[{ id: tax, … }]"`
+	// Clients are the services. Default: none.
+	Clients []Client `yaml:"clients" eg:"[{ id: city-library, … }]"`
+	// Policies say what services may receive, and why. Default: none.
+	Policies []Policy `yaml:"policies" eg:"[{ id: library, … }]"`
+	// Consultations are not available in this version: leave the list empty.
+	Consultations []Later `yaml:"consultations" eg:"[]"`
+	// Registry is the civil-registry check. Not available in this version: leave it
+	// out or empty.
+	Registry Store `yaml:"registry"`
+	// Admin is the operators' console. Not available in this version: leave it out
+	// or empty.
+	Admin Admin `yaml:"admin"`
+}
+
+// Keys says where the secret is that protects the key file.
+type Keys struct {
+	// SecretFile is a file with the secret (64 hex digits), relative to this file, mode 0600 or
+	// 0400. Default: a file that is made in the data folder on the first start.
+	SecretFile string `yaml:"secret_file" eg:"secrets/keys"`
+	// SecretEnv names the environment variable that holds the secret, in place of
+	// secret_file. Default: none.
+	SecretEnv string `yaml:"secret_env" eg:"VOUSSOIR_KEYS_SECRET"`
+}
+
+// Store is the address of a service that this version does not use yet.
+type Store struct {
+	// URL is its address. Must be empty in this version. Default "".
+	URL string `yaml:"url" eg:"\"\""`
+}
+
+// Admin configures the operators' console, which this version does not have yet.
+type Admin struct {
+	// Issuer must be empty in this version. Default "".
+	Issuer string `yaml:"issuer" eg:"\"\""`
+	// ClientID must be empty in this version. Default "".
+	ClientID string `yaml:"client_id" eg:"\"\""`
+	// Roles must be empty in this version.
+	Roles Roles `yaml:"roles"`
+}
+
+// Roles says who may do what in the console.
+type Roles struct {
+	// Auditor must be empty in this version. Default [].
+	Auditor []string `yaml:"auditor" eg:"[]"`
+	// Operator must be empty in this version. Default [].
+	Operator []string `yaml:"operator" eg:"[]"`
+	// Support must be empty in this version. Default [].
+	Support []string `yaml:"support" eg:"[]"`
+}
+
+// Later is an entry of a list that must be empty in this version.
+type Later struct{}
+
+// Text is a sentence in several languages, by two-letter code. At least one of
+// fr and en.
+type Text map[string]string
+
+// Provider is one identity provider.
+type Provider struct {
+	// ID names the provider in policies and in its callback path,
+	// /callback/ID: 1 to 32 of a-z, 0-9 and -. Required, and never reused.
+	ID string `yaml:"id" jsonschema:"required" eg:"tax"`
+	// Name is what people read on its button. Required.
+	Name Text `yaml:"name" jsonschema:"required" eg:"{ fr: \"Impôts\", en: \"Tax office\" }"`
+	// Protocol is oidc; saml is not available in this version. Default oidc.
+	Protocol string `yaml:"protocol" jsonschema:"enum=oidc,enum=saml" eg:"oidc"`
+	// Issuer is the provider's issuer, exactly as in its ID tokens. https, or
+	// loopback http with development: true. Required.
+	Issuer string `yaml:"issuer" jsonschema:"required" eg:"https://idp.example"`
+	// AuthorizationEndpoint, with token_endpoint and jwks_uri, replaces discovery.
+	// Default: discovered at the issuer.
+	AuthorizationEndpoint string `yaml:"authorization_endpoint" eg:"https://idp.example/authorize"`
+	// TokenEndpoint is used with authorization_endpoint. Default: discovered.
+	TokenEndpoint string `yaml:"token_endpoint" eg:"https://idp.example/token"`
+	// UserInfoEndpoint is used with authorization_endpoint. Default: discovered.
+	UserInfoEndpoint string `yaml:"userinfo_endpoint" eg:"https://idp.example/userinfo"`
+	// JWKSURI is used with authorization_endpoint. Default: discovered.
+	JWKSURI string `yaml:"jwks_uri" eg:"https://idp.example/jwks"`
+	// ClientID is our client id at the provider. Required.
+	ClientID string `yaml:"client_id" jsonschema:"required" eg:"voussoir"`
+	// ClientSecret is our secret there, in plain text: with development: true only.
+	ClientSecret string `yaml:"client_secret" secret:"true" eg:"(nothing: use client_secret_file)"`
+	// ClientSecretFile is a file with our secret, relative to this file, mode 0600
+	// or 0400. One of client_secret_file, client_secret_env and private_key_jwt.
+	ClientSecretFile string `yaml:"client_secret_file" eg:"secrets/tax"`
+	// ClientSecretEnv names the environment variable that holds our secret.
+	ClientSecretEnv string `yaml:"client_secret_env" eg:"VOUSSOIR_TAX_SECRET"`
+	// TokenEndpointAuthMethod is how the secret is sent. Default
+	// client_secret_basic.
+	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post" eg:"client_secret_basic"`
+	// PrivateKeyJWT signs our requests to the token endpoint with our own key
+	// (published at /jwks) in place of a secret. Default false.
+	PrivateKeyJWT bool `yaml:"private_key_jwt" eg:"true"`
+	// Scopes are what we ask for; openid is always among them. Default [openid].
+	Scopes []string `yaml:"scopes" eg:"[openid, profile, birth, email]"`
+	// IDTokenSignedResponseAlg is the one algorithm that we accept on its ID
+	// tokens. Required: there is no way not to verify.
+	IDTokenSignedResponseAlg string `yaml:"id_token_signed_response_alg" jsonschema:"required,enum=ES256,enum=ES384,enum=ES512,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
+	// UserInfo says whether and how claims are fetched.
+	UserInfo UserInfo `yaml:"userinfo"`
+	// ACR says how its levels are read. Required.
+	ACR ProviderACR `yaml:"acr" jsonschema:"required" eg:"{ max: eidas1, map: { \"urn:x:low\": eidas1 } }"`
+	// Claims renames: our name of a claim, then the provider's. Default: the names are
+	// the same.
+	Claims map[string]string `yaml:"claims" eg:"{ given_name: first_names }"`
+	// CivilIdentity: the provider gives a verified civil identity (names, birth
+	// date, gender, place and country of birth). Without it a person is known by
+	// her account there only. Default false.
+	CivilIdentity bool `yaml:"civil_identity" eg:"true"`
+	// ISSParameter, with authorization_endpoint: its authorization responses carry
+	// iss (RFC 9207), and one without is refused. Default false; with discovery its
+	// metadata says so.
+	ISSParameter bool `yaml:"iss_parameter" eg:"true"`
+}
+
+// UserInfo says how claims are fetched from a provider.
+type UserInfo struct {
+	// Fetch asks the userinfo endpoint. Default false: the ID token has the claims.
+	Fetch bool `yaml:"fetch" eg:"true"`
+	// SignedResponseAlg is the one algorithm accepted on a signed userinfo answer.
+	// Default "": plain JSON.
+	SignedResponseAlg string `yaml:"signed_response_alg" jsonschema:"enum=,enum=ES256,enum=ES384,enum=ES512,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
+}
+
+// ProviderACR reads a provider's levels.
+type ProviderACR struct {
+	// Max is the highest level that this provider can reach, whatever it says.
+	// Required.
+	Max string `yaml:"max" jsonschema:"required,enum=eidas1,enum=eidas2,enum=eidas3" eg:"eidas1"`
+	// Map is what each of its acr values is worth. A value that is not here is
+	// worth nothing. Default: eidas1, eidas2 and eidas3, by their names.
+	Map map[string]string `yaml:"map" eg:"{ \"urn:x:low\": eidas1 }"`
+	// Default is the level of a sign-in whose ID token says none. Default "": no
+	// level, so it is refused.
+	Default string `yaml:"default" jsonschema:"enum=,enum=eidas1,enum=eidas2,enum=eidas3" eg:"eidas1"`
+}
+
+// Client is one service.
+type Client struct {
+	// ID is its client_id: 1 to 64 of letters, digits and -._~. Required, never
+	// reused.
+	ID string `yaml:"id" jsonschema:"required" eg:"city-library"`
+	// Name is what people read on the choice and consent pages. Required.
+	Name Text `yaml:"name" jsonschema:"required" eg:"{ fr: \"Médiathèque\", en: \"City library\" }"`
+	// RedirectURIs are where answers may go, compared byte for byte: https, or
+	// loopback http with development: true. At least one.
+	RedirectURIs []string `yaml:"redirect_uris" jsonschema:"required" eg:"[https://service.example/callback]"`
+	// PostLogoutRedirectURIs are where a person may be sent after logging out. Of no
+	// effect in this version. Default [].
+	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris" eg:"[https://service.example/]"`
+	// TokenEndpointAuthMethod is how the service proves itself, and the only way
+	// accepted. Default client_secret_basic.
+	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt" eg:"client_secret_basic"`
+	// TokenEndpointAuthSigningAlg is the algorithm of its client assertions, with
+	// private_key_jwt. Default ES256.
+	TokenEndpointAuthSigningAlg string `yaml:"token_endpoint_auth_signing_alg" jsonschema:"enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
+	// ClientSecretSHA256 is the SHA-256 of its secret in hex (of a random secret of
+	// at least 32 bytes), or a list of them while a secret is being changed.
+	ClientSecretSHA256 OneOrMore `yaml:"client_secret_sha256" secret:"true" eg:"\"64 hex digits, from: printf %s THE_SECRET | sha256sum\""`
+	// JWKS holds its public keys, for private_key_jwt. Default: none.
+	JWKS Raw `yaml:"jwks" secret:"true" eg:"{ keys: [ … ] }"`
+	// JWKSURI is where its public keys are, in place of jwks. Default "".
+	JWKSURI string `yaml:"jwks_uri" eg:"https://service.example/jwks"`
+	// Sector decides which services see the same subject for a person: those of
+	// one sector do. Default: the host of its redirect URIs.
+	Sector string `yaml:"sector" eg:"service.example"`
+	// Policy is the id of the policy that says what it may receive. Required.
+	Policy string `yaml:"policy" jsonschema:"required" eg:"library"`
+	// RequirePKCE: an authorization request needs a code_challenge (RFC 7636,
+	// S256). Default true; false needs an exception_reason.
+	RequirePKCE *bool `yaml:"require_pkce" eg:"true"`
+	// RequireNonce: an authorization request needs a nonce. Default true; false
+	// needs an exception_reason.
+	RequireNonce *bool `yaml:"require_nonce" eg:"true"`
+	// RequireState: an authorization request needs a state. Default true; false
+	// needs an exception_reason.
+	RequireState *bool `yaml:"require_state" eg:"true"`
+	// ExceptionReason says why one of the three above is false, and until when.
+	// Default "".
+	ExceptionReason string `yaml:"exception_reason" eg:"\"their library knows no PKCE; until 2027-06\""`
+	// AllowedOrigins may call us from a browser (CORS, never with credentials):
+	// exact origins. Not available in this version. Default [].
+	AllowedOrigins []string `yaml:"allowed_origins" eg:"[https://app.example]"`
+	// RequirePAR is not available in this version. Default false.
+	RequirePAR bool `yaml:"require_par" eg:"false"`
+	// DPoPBoundAccessTokens is not available in this version. Default false.
+	DPoPBoundAccessTokens bool `yaml:"dpop_bound_access_tokens" eg:"false"`
+	// IDTokenSignedResponseAlg signs its ID tokens. RS256 only where the service
+	// cannot do better. Default ES256.
+	IDTokenSignedResponseAlg string `yaml:"id_token_signed_response_alg" jsonschema:"enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
+	// UserInfoSignedResponseAlg is not available in this version: userinfo is JSON.
+	// Default "".
+	UserInfoSignedResponseAlg string `yaml:"userinfo_signed_response_alg" eg:"\"\""`
+	// AccessTokenLifetime is how long its access tokens live, ISO 8601, at most
+	// PT1H. Default PT60S.
+	AccessTokenLifetime string `yaml:"access_token_lifetime" eg:"PT60S"`
+	// IdPHints are the providers that it may name in idp_hint. Default []: none.
+	IdPHints []string `yaml:"idp_hints" eg:"[tax]"`
+	// Scopes are the scopes that it may ask for. Default []: every one that we know.
+	Scopes []string `yaml:"scopes" eg:"[openid, given_name]"`
+	// IDTokenClaims are the claims, of those that its policy allows, that are also
+	// in the ID token. Default []: claims are in userinfo only.
+	IDTokenClaims []string `yaml:"id_token_claims" eg:"[age_over_18]"`
+}
+
+// Policy says what services may receive, why, and from whom.
+type Policy struct {
+	// ID is its name for clients: 1 to 64 of letters, digits and -._~. Required.
+	ID string `yaml:"id" jsonschema:"required" eg:"library"`
+	// Version is a whole number, 1 or more. Raise it with each change: people are
+	// then asked anew. Required.
+	Version int `yaml:"version" jsonschema:"required" eg:"1"`
+	// Purpose completes the sentence "to …" on the consent page. Required.
+	Purpose Text `yaml:"purpose" jsonschema:"required" eg:"{ fr: \"Ouvrir votre compte\", en: \"Open your account\" }"`
+	// LegalBasis is the ground of article 6(1) GDPR: consent asks the person, the
+	// others inform her. Required.
+	LegalBasis string `yaml:"legal_basis" jsonschema:"required,enum=consent,enum=public_task,enum=legal_obligation" eg:"consent"`
+	// Retention is how long the service keeps the data, ISO 8601, shown to the
+	// person. Default "": not said.
+	Retention string `yaml:"retention" eg:"P1Y"`
+	// MinACR is the weakest level that will do. Default eidas1.
+	MinACR string `yaml:"min_acr" jsonschema:"enum=eidas1,enum=eidas2,enum=eidas3" eg:"eidas1"`
+	// Providers says which identity providers may be used.
+	Providers Allow `yaml:"providers"`
+	// Claims are what may be released; nothing else ever is. Default []: only sub.
+	Claims []ClaimRule `yaml:"claims" eg:"[{ name: given_name, required: true }]"`
+	// Conditions are not available in this version: leave the list empty.
+	Conditions []string `yaml:"conditions" eg:"[]"`
+	// ConsentValidity is how long an answer is remembered, ISO 8601 in years,
+	// months or days. Default PT0S: ask each time.
+	ConsentValidity string `yaml:"consent_validity" eg:"P1Y"`
+}
+
+// Allow is a list of the providers that may be used.
+type Allow struct {
+	// Allow lists provider ids. Default []: all of them.
+	Allow []string `yaml:"allow" eg:"[tax]"`
+}
+
+// ClaimRule allows one claim.
+type ClaimRule struct {
+	// Name is the claim. Required.
+	Name string `yaml:"name" jsonschema:"required" eg:"given_name"`
+	// Required: the service cannot work without it, so there is no checkbox.
+	// Default false.
+	Required bool `yaml:"required" eg:"true"`
+}
+
+// OneOrMore is a text, or a list of texts.
+type OneOrMore []string
+
+// Raw is YAML that is kept as JSON.
+type Raw []byte
+
+func (t Text) text() protocol.Text { return protocol.Text(t) }

@@ -1,0 +1,277 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/federation/oidc"
+	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+// maxSecret is the largest secret that is read from a file, in bytes.
+const maxSecret = 64 << 10
+
+// Loaded is a configuration without mistakes, in the types of the rooms that
+// use it. It is immutable.
+type Loaded struct {
+	Digest      string // SHA-256 of the file, hex: goes into the audit log
+	Warnings    Problems
+	Issuer      string
+	Listen      string
+	Development bool
+	Data        string // absolute path
+	KeysSecret  []byte // 32 bytes; nil: made in the data folder on the first start
+	Private     bool   // outgoing calls may go to private addresses
+	// Providers are complete but for Client, Signer, Check, Now and Log.
+	Providers   []oidc.Config
+	Clients     *clients.Set
+	Policies    *policies.Table
+	PolicyCount int
+}
+
+// Load reads, checks and converts a configuration file. getenv reads the
+// environment (os.Getenv). A file with mistakes gives a Problems error that
+// holds all of them; any other error says why the file cannot be read.
+func Load(file string, getenv func(string) string) (*Loaded, error) {
+	data, err := read(file, maxFile+1)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(file, data, getenv)
+}
+
+// Parse is Load for a file that is in memory; file is its name, for messages and
+// for the folder that relative paths start from.
+func Parse(file string, data []byte, getenv func(string) string) (*Loaded, error) {
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, fmt.Errorf("find the folder of the configuration: %w", err)
+	}
+	f, d := decode(file, data)
+	c := &checker{decoder: d, f: &f, dir: dir, getenv: getenv}
+	if len(d.at) > 1 { // otherwise there was no document to look at
+		defaults(&f)
+		c.all()
+	}
+	out := c.load()
+	mistakes, warnings := d.problems.split()
+	if len(mistakes) > 0 {
+		return nil, append(mistakes, warnings...)
+	}
+	digest := sha256.Sum256(data)
+	out.Digest, out.Warnings = hex.EncodeToString(digest[:]), warnings
+	return out, nil
+}
+
+// defaults fills what the file may leave out; see the fields' comments.
+func defaults(f *File) {
+	fill(&f.Listen, "127.0.0.1:8080")
+	fill(&f.Data, "./data")
+	for i := range f.Providers {
+		p := &f.Providers[i]
+		fill(&p.Protocol, "oidc")
+		if len(p.Scopes) == 0 {
+			p.Scopes = []string{string(protocol.OpenID)}
+		}
+	}
+	for i := range f.Clients {
+		fill(&f.Clients[i].TokenEndpointAuthMethod, string(clients.SecretBasic))
+		fill(&f.Clients[i].IDTokenSignedResponseAlg, "ES256")
+		fill(&f.Clients[i].AccessTokenLifetime, "PT60S")
+	}
+	for i := range f.Policies {
+		fill(&f.Policies[i].MinACR, string(protocol.EIDAS1))
+		fill(&f.Policies[i].ConsentValidity, "PT0S")
+	}
+}
+
+func fill(s *string, value string) {
+	if *s == "" {
+		*s = value
+	}
+}
+
+// load converts; secrets that cannot be read are one more mistake. With mistakes
+// the result is not used.
+func (c *checker) load() *Loaded {
+	out := &Loaded{
+		Issuer: c.f.Issuer, Listen: c.f.Listen, Development: c.f.Development, Private: c.f.AllowPrivateAddresses || c.f.Development,
+		Data:       c.resolve(c.f.Data),
+		KeysSecret: c.keysSecret(),
+	}
+	for i := range c.f.Providers {
+		out.Providers = append(out.Providers, c.provide(i))
+	}
+	var cs []*clients.Client
+	for i := range c.f.Clients {
+		cs = append(cs, c.loadClient(&c.f.Clients[i]))
+	}
+	var ps []*policies.Policy
+	for i := range c.f.Policies {
+		ps = append(ps, loadPolicy(&c.f.Policies[i]))
+	}
+	out.Clients, out.Policies, out.PolicyCount = clients.NewSet(cs...), policies.NewTable(ps...), len(ps)
+	return out
+}
+
+func (c *checker) provide(i int) oidc.Config {
+	p, path := &c.f.Providers[i], index("providers", i)
+	out := oidc.Config{
+		ID: protocol.ProviderID(p.ID), Name: p.Name.text(), Issuer: p.Issuer,
+		ClientID: p.ClientID, Scopes: p.Scopes, RedirectURI: c.f.Issuer + "/callback/" + p.ID, Civil: p.CivilIdentity,
+		AuthMethod: oidc.ClientSecretBasic, IDTokenSigningAlg: p.IDTokenSignedResponseAlg,
+		UserInfo: oidc.UserInfo{Fetch: p.UserInfo.Fetch, SigningAlg: p.UserInfo.SignedResponseAlg},
+		ACR: oidc.ACR{
+			Max: protocol.ACR(p.ACR.Max), Default: protocol.ACR(p.ACR.Default), Map: map[string]protocol.ACR{},
+		},
+		Claims: map[string]string{}, ForeignHosts: c.foreignHosts(i), AllowHTTP: c.f.Development,
+	}
+	if p.AuthorizationEndpoint != "" {
+		out.Endpoints = &oidc.Endpoints{
+			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, UserInfo: p.UserInfoEndpoint,
+			JWKS: p.JWKSURI, IssParameter: p.ISSParameter,
+		}
+	}
+	if p.TokenEndpointAuthMethod != "" {
+		out.AuthMethod = oidc.AuthMethod(p.TokenEndpointAuthMethod)
+	}
+	if p.PrivateKeyJWT {
+		out.AuthMethod = oidc.PrivateKeyJWT
+	} else if out.ClientSecret = p.ClientSecret; out.ClientSecret == "" {
+		out.ClientSecret = string(c.secret(path+".client_secret_file", p.ClientSecretFile, p.ClientSecretEnv))
+	}
+	for theirs, ours := range p.ACR.Map {
+		out.ACR.Map[theirs] = protocol.ACR(ours)
+	}
+	for ours, theirs := range p.Claims {
+		out.Claims[theirs] = ours
+	}
+	return out
+}
+
+// foreignHosts are our own and those of the other providers: metadata of
+// provider i that names one of them is an attempt at a mix-up.
+func (c *checker) foreignHosts(i int) []string {
+	issuers := []string{c.f.Issuer}
+	for j, p := range c.f.Providers {
+		if j != i {
+			issuers = append(issuers, p.Issuer)
+		}
+	}
+	var out []string
+	for _, issuer := range issuers {
+		if u, err := url.Parse(issuer); err == nil && u.Host != "" {
+			out = append(out, u.Host)
+		}
+	}
+	return out
+}
+
+func (c *checker) loadClient(k *Client) *clients.Client {
+	_, lifetime, _ := parseDuration(k.AccessTokenLifetime) // a mistake is reported by the check
+	out := &clients.Client{
+		ID: protocol.ClientID(k.ID), Name: k.Name.text(),
+		RedirectURIs: k.RedirectURIs, PostLogoutURIs: k.PostLogoutRedirectURIs,
+		AuthMethod: clients.AuthMethod(k.TokenEndpointAuthMethod),
+		JWKS:       []byte(k.JWKS), JWKSURI: k.JWKSURI, AuthSigningAlg: k.TokenEndpointAuthSigningAlg,
+		Sector: k.Sector, Policy: k.Policy,
+		RequirePKCE: on(k.RequirePKCE), RequireNonce: on(k.RequireNonce), RequireState: on(k.RequireState),
+		IDTokenSigningAlg: k.IDTokenSignedResponseAlg, AccessTokenTTL: lifetime,
+		IdPHints:       words[protocol.ProviderID](k.IdPHints),
+		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
+		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims), AllowInsecureBackend: c.f.Development,
+	}
+	if out.Sector == "" {
+		out.Sector = clients.Sector(k.RedirectURIs)
+	}
+	if out.AuthMethod == clients.PrivateKeyJWT && out.AuthSigningAlg == "" {
+		out.AuthSigningAlg = "ES256"
+	}
+	for _, s := range k.ClientSecretSHA256 {
+		var digest [32]byte
+		b, _ := hex.DecodeString(s) // a mistake is reported by the check
+		copy(digest[:], b)
+		out.SecretSHA256 = append(out.SecretSHA256, digest)
+	}
+	return out
+}
+
+func loadPolicy(p *Policy) *policies.Policy {
+	validity, _, _ := parseDuration(p.ConsentValidity) // a mistake is reported by the check
+	out := &policies.Policy{
+		ID: p.ID, Version: p.Version, Purpose: p.Purpose.text(), Basis: policies.LegalBasis(p.LegalBasis),
+		Retention: p.Retention, MinACR: protocol.ACR(p.MinACR),
+		AllowProviders: words[protocol.ProviderID](p.Providers.Allow), ConsentValidity: validity,
+	}
+	for _, r := range p.Claims {
+		out.Claims = append(out.Claims, policies.ClaimRule{Name: protocol.Claim(r.Name), Required: r.Required})
+	}
+	return out
+}
+
+// keysSecret reads the secret of the key file: 32 bytes, in hex.
+func (c *checker) keysSecret() []byte {
+	path := "keys.secret_file"
+	if c.f.Keys.SecretEnv != "" {
+		path = "keys.secret_env"
+	}
+	text := c.secret(path, c.f.Keys.SecretFile, c.f.Keys.SecretEnv)
+	if len(text) == 0 {
+		return nil
+	}
+	b, err := hex.DecodeString(string(text))
+	if err != nil || len(b) != 32 {
+		c.add(path, "the secret of the key file is not 64 hex digits", "the output of: openssl rand -hex 32")
+		return nil
+	}
+	return b
+}
+
+// secret reads a secret from its file or the environment, nil when neither is
+// named. One line end after it does not count.
+func (c *checker) secret(path, file, env string) []byte {
+	if env != "" && c.ok(path) {
+		return []byte(c.getenv(env))
+	}
+	if file == "" || !c.ok(path) {
+		return nil
+	}
+	b, err := read(c.resolve(file), maxSecret+1)
+	if err != nil {
+		c.add(path, "the file "+quote(file)+" cannot be read", "a file that the broker may read")
+		return nil
+	}
+	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+	if len(b) == 0 {
+		c.add(path, quote(file)+" holds an empty secret", "a file that holds the secret and nothing else")
+	}
+	return b
+}
+
+// read returns at most limit bytes of a file.
+func read(file string, limit int64) ([]byte, error) {
+	f, err := os.Open(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+func on(b *bool) bool { return b == nil || *b }
+
+func words[T ~string](in []string) []T {
+	var out []T
+	for _, s := range in {
+		out = append(out, T(s))
+	}
+	return out
+}

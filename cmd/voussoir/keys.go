@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
+	"github.com/voussoir-id/voussoir/keys"
+	"github.com/voussoir-id/voussoir/store/sql"
+)
+
+func (p *program) keys() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "keys",
+		Short: "List, rotate and revoke signing keys",
+		Long: "keys works on the key file in the data folder, also while the broker runs: it takes over a change within\n" +
+			"ten seconds. Every change is an entry in the audit log.",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return usageError("keys list, keys rotate or keys revoke") },
+	}
+	c.AddCommand(p.keysList(), p.keysRotate(), p.keysRevoke())
+	return c
+}
+
+func (p *program) keysList() *cobra.Command {
+	c := &cobra.Command{Use: "list --config FILE", Short: "List all signing keys there ever were", Args: cobra.NoArgs}
+	file := configFlag(c)
+	asJSON := c.Flags().Bool("json", false, "print them as JSON")
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		return p.withRing(cmd.Context(), *file, func(r *keys.Ring) error {
+			if *asJSON {
+				return p.printJSON(describe(r.Keys()))
+			}
+			w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "KEY\tALGORITHM\tSTATE\tCREATED\tACTIVATED\tENDED")
+			for _, k := range describe(r.Keys()) {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.KID, k.Alg, k.State, k.Created, orDash(k.Activated), orDash(k.Ended))
+			}
+			return w.Flush()
+		})
+	}
+	return c
+}
+
+func (p *program) keysRotate() *cobra.Command {
+	c := &cobra.Command{
+		Use: "rotate --config FILE", Short: "Make the next key the active one", Args: cobra.NoArgs,
+		Long: "rotate makes the next key of an algorithm the active one, retires the active one (its private part is\n" +
+			"destroyed, its public part stays published for 30 days) and publishes a new next key. Leave a day between\n" +
+			"two rotations: services must have had time to see the next key.",
+	}
+	file := configFlag(c)
+	alg := c.Flags().String("alg", "ES256", "the `ALGORITHM`: ES256, EdDSA, PS256 or RS256")
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		return p.withRing(cmd.Context(), *file, func(r *keys.Ring) error {
+			err := r.Rotate(cmd.Context(), *alg)
+			if errors.Is(err, keys.ErrNoKey) {
+				return fmt.Errorf("there are no keys for %s: see keys list", *alg)
+			}
+			if err != nil {
+				return err
+			}
+			for _, k := range r.Keys() {
+				if k.Alg == *alg && k.State == keys.Active {
+					fmt.Fprintf(p.out, "%s is the active %s key now\n", k.KID, k.Alg)
+				}
+			}
+			return nil
+		})
+	}
+	return c
+}
+
+func (p *program) keysRevoke() *cobra.Command {
+	c := &cobra.Command{
+		Use: "revoke --config FILE KEY", Short: "Withdraw a key at once", Args: cobra.ExactArgs(1),
+		Long: "revoke takes a key out of the published set at once and destroys its private part: for a key that somebody\n" +
+			"else may have. The next key takes the place of an active one. ID tokens that it signed no longer verify.",
+	}
+	file := configFlag(c)
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		return p.withRing(cmd.Context(), *file, func(r *keys.Ring) error {
+			err := r.Revoke(cmd.Context(), args[0])
+			if errors.Is(err, keys.ErrNoKey) {
+				return errors.New("there is no key with this id: see keys list")
+			}
+			if err == nil {
+				fmt.Fprintf(p.out, "%s is revoked\n", args[0])
+			}
+			return err
+		})
+	}
+	return c
+}
+
+// withRing opens the keys of a configuration beside a broker that may be
+// running, with the audit log behind them.
+func (p *program) withRing(ctx context.Context, file string, do func(*keys.Ring) error) error {
+	c, err := p.load(file)
+	if err != nil {
+		return err
+	}
+	if err := started(c); err != nil {
+		return err
+	}
+	records, err := sql.OpenRecords(ctx, sql.Config{Dir: c.Data, Now: p.now})
+	if err != nil {
+		return err
+	}
+	defer records.Close() //nolint:errcheck // each write was acknowledged
+	ring, err := openRing(ctx, c, records, p.now)
+	if err != nil {
+		return err
+	}
+	defer ring.Close()
+	log, err := audit.New(audit.Config{Store: records, Sealer: ring, Now: p.now})
+	if err != nil {
+		return err
+	}
+	if err := ring.AuditTo(ctx, log); err != nil {
+		return err
+	}
+	return do(ring)
+}
+
+// keyLine is a key as the list shows it; times are RFC 3339, empty: not yet.
+type keyLine struct {
+	KID       string `json:"kid"`
+	Alg       string `json:"alg"`
+	State     string `json:"state"`
+	Created   string `json:"created"`
+	Activated string `json:"activated,omitempty"`
+	Ended     string `json:"ended,omitempty"`
+}
+
+func describe(ks []keys.Description) []keyLine {
+	at := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.UTC().Format(time.RFC3339)
+	}
+	out := []keyLine{}
+	for _, k := range ks {
+		out = append(out, keyLine{k.KID, k.Alg, string(k.State), at(k.Created), at(k.Activated), at(k.Ended)})
+	}
+	return out
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// started refuses a data folder in which no broker has run: listing keys must
+// not make some.
+func started(c *config.Loaded) error {
+	if exists(c.Data, keyFile) {
+		return nil
+	}
+	return fmt.Errorf("there are no keys in %s yet: they are made when the broker starts for the first time", c.Data)
+}

@@ -1,0 +1,111 @@
+// Command voussoir is the broker: one binary that serves, checks its
+// configuration, looks after its keys, and shows itself in a demonstration. It
+// owns the verbs and the wiring (wire.go, to be read from top to bottom) and no
+// rule of the product. Read on in docs/life-of-a-login.md.
+//
+// Exit codes: 0 all is well; 1 it failed while working; 2 the command line or
+// the configuration is wrong, and nothing was done.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
+)
+
+// The exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// program is what a verb needs of the world around it.
+type program struct {
+	out    io.Writer // what was asked for
+	err    io.Writer // what went wrong, and logs
+	getenv func(string) string
+	now    func() time.Time
+}
+
+func main() {
+	// What libraries log by themselves may quote a request; ours goes to loggers of
+	// our own.
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	p := &program{out: os.Stdout, err: os.Stderr, getenv: os.Getenv, now: time.Now}
+	os.Exit(p.run(context.Background(), os.Args[1:]))
+}
+
+// run carries out one command line and returns the exit code.
+func (p *program) run(ctx context.Context, args []string) int {
+	started := false // false: cobra refused the command line before any verb began
+	root := &cobra.Command{
+		Use:   "voussoir",
+		Short: "An identity and trust broker for public services",
+		Long: "Voussoir stands between public services and identity providers: a citizen signs in where she\n" +
+			"already has an account, sees what is passed on and why, and the service receives that and nothing else.\n\n" +
+			"Exit codes: 0 all is well; 1 it failed while working; 2 the command line or the configuration is wrong.",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRun:  func(*cobra.Command, []string) { started = true },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+	}
+	root.AddCommand(p.demo(), p.serve(), p.check(), p.keys(), p.version(), p.schema())
+	root.SetArgs(args)
+	root.SetOut(p.out)
+	root.SetErr(p.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var mistakes config.Problems
+	var said alreadySaid
+	switch {
+	case errors.As(err, &said):
+		return int(said)
+	case errors.As(err, &mistakes):
+		fmt.Fprintln(p.err, mistakes.Error())
+		fmt.Fprintln(p.err, "voussoir: the configuration has mistakes; nothing was started")
+		return exitUsage
+	}
+	fmt.Fprintln(p.err, "voussoir:", err)
+	var usage usageError
+	if !started || errors.As(err, &usage) {
+		fmt.Fprintln(p.err, "Try: voussoir --help")
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// alreadySaid is an exit code whose reason the verb has written itself.
+type alreadySaid int
+
+func (alreadySaid) Error() string { return "see above" }
+
+// usageError is a command line that makes no sense.
+type usageError string
+
+func (u usageError) Error() string { return string(u) }
+
+// configFlag adds --config, which load requires.
+func configFlag(c *cobra.Command) *string {
+	file := c.Flags().String("config", "", "the configuration `FILE` (see deploy/example.yaml)")
+	_ = c.MarkFlagFilename("config", "yaml", "yml") // for completions; fails only without the flag
+	return file
+}
+
+// load reads the configuration that --config names.
+func (p *program) load(file string) (*config.Loaded, error) {
+	if file == "" {
+		return nil, usageError("--config FILE is missing: it names the configuration file")
+	}
+	return config.Load(file, p.getenv)
+}

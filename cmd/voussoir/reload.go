@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
+	"github.com/voussoir-id/voussoir/keys"
+	"github.com/voussoir-id/voussoir/provider"
+)
+
+// keysEvery is how often the broker looks whether a command has changed the keys.
+const keysEvery = 10 * time.Second
+
+// reload replaces clients, policies and providers by those of a new
+// configuration, at once, for the requests that begin from now on. On any error
+// nothing changes.
+func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
+	for _, s := range []struct {
+		name    string
+		changed bool
+	}{
+		{"issuer", c.Issuer != b.started.Issuer}, {"listen", c.Listen != b.started.Listen},
+		{"development", c.Development != b.started.Development}, {"data", c.Data != b.started.Data},
+	} {
+		if s.changed {
+			return fmt.Errorf("%s has changed, which needs a restart", s.name)
+		}
+	}
+	next, err := newSnapshot(c, outside{Signer: b.ring, Now: b.now, Log: b.events})
+	if err != nil {
+		return err
+	}
+	was := b.current.Load()
+	if !slices.Equal(was.acrs, next.acrs) {
+		return errors.New("the levels that providers reach have changed, which needs a restart")
+	}
+	for _, alg := range next.algs {
+		if !slices.Contains(signingAlgs(b.started), alg) {
+			return fmt.Errorf("a client wants %s, for which there is no key yet: that needs a restart", alg)
+		}
+	}
+	if err := b.recordConfig(ctx, next); err != nil {
+		return err
+	}
+	b.current.Store(next)
+	return nil
+}
+
+// clientKeys returns the public keys of a client of the current configuration.
+func (b *broker) clientKeys(c *clients.Client) (provider.KeySet, error) {
+	if set, ok := b.current.Load().keySets[c.ID]; ok {
+		return set, nil
+	}
+	return nil, errors.New("no keys are known of this client")
+}
+
+// reloadFile is reload for the file that SIGHUP tells of. A file with mistakes
+// changes nothing and raises an alarm.
+func (b *broker) reloadFile(ctx context.Context, load func() (*config.Loaded, error)) {
+	c, err := load()
+	if err == nil {
+		err = b.reload(ctx, c)
+	}
+	var mistakes config.Problems
+	switch {
+	case err == nil:
+		b.events.LogAttrs(ctx, slog.LevelInfo, "configuration reloaded", slog.String("digest", c.Digest))
+	case errors.As(err, &mistakes):
+		for _, m := range mistakes {
+			b.events.LogAttrs(ctx, slog.LevelError, "mistake in the configuration",
+				slog.String("file", m.File), slog.Int("line", m.Line), slog.Int("column", m.Column),
+				slog.String("path", m.Path), slog.String("what", m.What), slog.String("write_instead", m.Instead))
+		}
+		b.alarm(ctx, fmt.Errorf("%d mistakes", len(mistakes)))
+	default:
+		b.alarm(ctx, err)
+	}
+}
+
+func (b *broker) alarm(ctx context.Context, err error) {
+	b.events.LogAttrs(ctx, slog.LevelError, "configuration not reloaded; the one before stays in force",
+		slog.Bool("alarm", true), slog.String("error", err.Error()))
+}
+
+// recordConfig puts the digest of a configuration on record.
+func (b *broker) recordConfig(ctx context.Context, s *snapshot) error {
+	_, err := b.log.Append(ctx, audit.Event{Public: audit.Public{Kind: audit.ConfigLoaded, Object: s.digest, Outcome: "ok"}})
+	if err != nil {
+		return fmt.Errorf("put the configuration on record: %w", err)
+	}
+	return nil
+}
+
+// recordKeys puts the life of each key into the records, for auditors, also when
+// the key file is lost.
+func (b *broker) recordKeys(ctx context.Context) error {
+	for _, k := range b.ring.Keys() {
+		m := keys.Metadata{KID: k.KID, Alg: k.Alg, State: string(k.State), Created: k.Created, Activated: k.Activated, Retired: k.Ended}
+		if err := b.records.PutKey(ctx, m); err != nil {
+			return fmt.Errorf("put key %s on record: %w", k.KID, err)
+		}
+	}
+	return nil
+}
+
+// watchKeys takes over what "voussoir keys" does to the key file of a running
+// broker: a revoked key must not sign for long.
+func (b *broker) watchKeys(ctx context.Context) error {
+	tick := time.NewTicker(keysEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			err := b.ring.Reload(ctx)
+			if err == nil {
+				err = b.recordKeys(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
+				b.events.LogAttrs(ctx, slog.LevelError, "the key file cannot be read again", slog.Bool("alarm", true), slog.String("error", err.Error()))
+			}
+		}
+	}
+}
+
+// signingAlgs are the algorithms that the keys must have: those of the clients,
+// and ES256, which new clients get.
+func signingAlgs(c *config.Loaded) []string {
+	algs := []string{"ES256"}
+	for _, client := range c.Clients.All() {
+		if !slices.Contains(algs, client.IDTokenSigningAlg) {
+			algs = append(algs, client.IDTokenSigningAlg)
+		}
+	}
+	return algs
+}
+
+// ping is nil when a visit could begin and a consent could be recorded now.
+func (b *broker) ping(ctx context.Context) error {
+	return errors.Join(b.records.Ping(ctx), b.flows.Ping(ctx))
+}
+
+// readiness answers /readyz with a real write, at most once a second however
+// often it is asked: it is open to everyone.
+type readiness struct {
+	ping func(context.Context) error
+	now  func() time.Time
+
+	mu   sync.Mutex // held during a ping; guards what follows
+	last time.Time
+	err  error
+}
+
+func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	if now := p.now(); now.Sub(p.last) >= time.Second || now.Before(p.last) {
+		// Not the request's context: its end must not count as a failure.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
+		p.last, p.err = now, p.ping(ctx)
+		cancel()
+	}
+	err := p.err
+	p.mu.Unlock()
+	if err != nil {
+		w.Header().Set("Retry-After", "5")
+		plain(w, http.StatusServiceUnavailable, "not ready") // the reason is in the log, not for everyone
+		return
+	}
+	plain(w, http.StatusOK, "ready")
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n")) // the client may be gone
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
+	"github.com/voussoir-id/voussoir/federation"
+	"github.com/voussoir-id/voussoir/federation/oidc"
+	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/keys"
+	"github.com/voussoir-id/voussoir/outbound"
+	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/protocol"
+	"github.com/voussoir-id/voussoir/provider"
+)
+
+// snapshot is everything that a reload of the configuration replaces, at once.
+// It is immutable.
+type snapshot struct {
+	digest    string // of the file
+	clients   *clients.Set
+	policies  *policies.Table
+	directory *federation.Directory
+	keySets   map[protocol.ClientID]provider.KeySet // of clients with private_key_jwt
+	acrs      []protocol.ACR                        // that some provider reaches
+	algs      []string                              // of ID tokens
+}
+
+// outside is what the parts of a snapshot need to talk to others.
+type outside struct {
+	Signer oidc.Signer // nil: none, when nothing is to be started
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+// newSnapshot calls nobody: a provider that is down keeps nobody from starting.
+func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
+	s := &snapshot{
+		digest: c.Digest, clients: c.Clients, policies: c.Policies,
+		keySets: map[protocol.ClientID]provider.KeySet{}, algs: []string{"ES256"},
+	}
+	if o.Signer == nil {
+		o.Signer = noSigner{}
+	}
+	calls := outbound.Config{AllowPrivate: c.Private, AllowHTTP: c.Development}
+	var entries []federation.Entry
+	for _, p := range c.Providers {
+		p.Client, p.Check, p.Now, p.Log = outbound.New(calls), identity.Identity.Normalise, o.Now, o.Log
+		if p.AuthMethod == oidc.PrivateKeyJWT {
+			p.Signer = o.Signer
+		}
+		idp, err := oidc.New(p)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, federation.Entry{Description: idp.Description(), Provider: idp})
+	}
+	s.directory = federation.NewDirectory(entries...)
+	for _, level := range protocol.ACRs() {
+		if slices.ContainsFunc(entries, func(e federation.Entry) bool { return e.MaxACR.Reaches(level) }) {
+			s.acrs = append(s.acrs, level)
+		}
+	}
+	toClients := outbound.New(calls)
+	for _, client := range c.Clients.All() {
+		if !slices.Contains(s.algs, client.IDTokenSigningAlg) {
+			s.algs = append(s.algs, client.IDTokenSigningAlg)
+		}
+		if client.AuthMethod != clients.PrivateKeyJWT {
+			continue
+		}
+		set, err := clientKeys(client, toClients, o.Now)
+		if err != nil {
+			return nil, fmt.Errorf("client %s: %w", client.ID, err)
+		}
+		s.keySets[client.ID] = set
+	}
+	return s, nil
+}
+
+func clientKeys(c *clients.Client, calls *http.Client, now func() time.Time) (provider.KeySet, error) {
+	if c.JWKSURI != "" {
+		return keys.NewRemote(keys.RemoteConfig{URL: c.JWKSURI, Client: calls, Now: now})
+	}
+	return keys.NewStatic(c.JWKS)
+}
+
+// noSigner stands where a configuration is only checked.
+type noSigner struct{}
+
+func (noSigner) Sign(context.Context, string, string, []byte) (string, error) {
+	return "", errors.New("nothing is signed here")
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
+	"github.com/voussoir-id/voussoir/consent"
+	"github.com/voussoir-id/voussoir/federation"
+	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/keys"
+	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/protocol"
+	"github.com/voussoir-id/voussoir/provider"
+	"github.com/voussoir-id/voussoir/store/sql"
+	"github.com/voussoir-id/voussoir/web"
+)
+
+// keyFile and keySecret are the files of the keys in the data folder.
+const (
+	keyFile   = "keys"
+	keySecret = "keys.secret"
+)
+
+// broker is a wired broker. Its owner calls handler, run and close.
+type broker struct {
+	handler http.Handler
+	started *config.Loaded // what cannot change without a restart
+	current atomic.Pointer[snapshot]
+	ring    *keys.Ring
+	records *sql.Records
+	flows   *sql.Flows
+	log     *audit.Log
+	events  *slog.Logger
+	now     func() time.Time
+	undo    []func() // in the order of opening
+}
+
+// wire builds a broker, from the keys at the bottom to the routes at the top.
+// It is one line of thought: each step needs only those above it.
+func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func() time.Time) (*broker, error) {
+	b, whole := &broker{started: c, events: events, now: now}, false
+	defer func() {
+		if !whole {
+			b.close()
+		}
+	}()
+
+	// The data folder belongs to this process alone.
+	if err := dataDir(c.Data); err != nil {
+		return nil, err
+	}
+	unlock, err := lockData(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	b.undo = append(b.undo, unlock)
+
+	// Stores, keys, and the audit log that needs both.
+	if err := b.openStores(ctx, c); err != nil {
+		return nil, err
+	}
+	if b.ring, err = openRing(ctx, c, b.records, now); err != nil {
+		return nil, err
+	}
+	b.undo = append(b.undo, b.ring.Close)
+	if b.log, err = audit.New(audit.Config{Store: b.records, Sealer: b.ring, Now: now}); err != nil {
+		return nil, err
+	}
+	if err := b.ring.AuditTo(ctx, b.log); err != nil {
+		return nil, fmt.Errorf("put the keys on record: %w", err)
+	}
+	if err := b.recordKeys(ctx); err != nil {
+		return nil, err
+	}
+
+	// What a reload replaces. The configuration is on record before it holds.
+	first, err := newSnapshot(c, outside{Signer: b.ring, Now: now, Log: events})
+	if err != nil {
+		return nil, err
+	}
+	if err := b.recordConfig(ctx, first); err != nil {
+		return nil, err
+	}
+	b.current.Store(first)
+	currentClients := func() *clients.Set { return b.current.Load().clients }
+
+	// People and their answers.
+	people, err := identity.NewPeople(identity.PeopleConfig{Store: b.records, Deriver: b.ring, NewSealKey: b.ring.NewWrappedKey, Now: now})
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := consent.New(consent.Config{Store: b.records, Audit: b.log, Now: now})
+	if err != nil {
+		return nil, err
+	}
+
+	// The site; then codes, the visits that end in one, and the provider in front.
+	site, err := web.New(web.Config{Issuer: c.Issuer, Log: events, Now: now, Development: c.Development})
+	if err != nil {
+		return nil, err
+	}
+	codes, err := provider.NewCodes(provider.CodesConfig{
+		Issuer: c.Issuer, Clients: currentClients, Grants: b.flows, Sealer: b.ring, Site: site, Now: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	visits, err := login.New(login.Config{
+		Flows: b.flows, Sessions: b.flows, Sealer: b.ring,
+		Policies:  func() *policies.Table { return b.current.Load().policies },
+		Clients:   currentClients,
+		Directory: func() *federation.Directory { return b.current.Load().directory },
+		People:    people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: codes,
+		Site: site, Note: web.Note, Now: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	op, err := provider.New(provider.Config{
+		Issuer: c.Issuer, Clients: currentClients, Codes: codes, Once: b.records, Keys: b.ring,
+		Start: func(ctx context.Context, req protocol.AuthRequest, h http.Header) (string, []*http.Cookie, error) {
+			s, err := visits.Start(ctx, req, h)
+			return s.URL, s.Cookies, err
+		},
+		ClientKeys: b.clientKeys, Audit: b.log, Site: site, Note: web.Note, Log: events, ACRs: first.acrs, Now: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.handler, whole = b.routes(site, visits, op), true
+	return b, nil
+}
+
+// routes joins everything that is served. The provider's paths are matched as
+// they came, in front of the mux, which would clean them with a redirect.
+func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Provider) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", site.Page("home", site.Home))
+	mux.Handle("GET /static/", site.Static())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
+	mux.Handle("GET /readyz", &readiness{ping: b.ping, now: b.now})
+	visits.Routes(mux)
+	pages, paths := site.Fallback(mux), provider.Paths()
+	return site.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slices.Contains(paths, r.URL.Path) {
+			op.ServeHTTP(w, r)
+			return
+		}
+		pages.ServeHTTP(w, r)
+	}))
+}
+
+func (b *broker) openStores(ctx context.Context, c *config.Loaded) (err error) {
+	cfg := sql.Config{Dir: c.Data, Now: b.now, Log: b.events}
+	if b.records, err = sql.OpenRecords(ctx, cfg); err != nil {
+		return err
+	}
+	b.undo = append(b.undo, b.closing("records", b.records.Close))
+	if b.flows, err = sql.OpenFlows(ctx, cfg); err != nil {
+		return err
+	}
+	b.undo = append(b.undo, b.closing("flows", b.flows.Close))
+	return nil
+}
+
+// openRing opens the keys. Where there are records there must be keys: with new
+// ones, every person would be a stranger to every service.
+func openRing(ctx context.Context, c *config.Loaded, records *sql.Records, now func() time.Time) (*keys.Ring, error) {
+	entries, err := records.CountEntries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	secret := c.KeysSecret
+	if secret == nil {
+		if secret, err = keys.LoadOrCreateSecret(filepath.Join(c.Data, keySecret)); err != nil {
+			return nil, err
+		}
+	}
+	return keys.Open(ctx, keys.Config{
+		File: filepath.Join(c.Data, keyFile), Secret: secret, MustExist: entries > 0, Algs: signingAlgs(c), Now: now,
+	})
+}
+
+// run does what goes on beside the requests, until ctx ends.
+func (b *broker) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return b.records.Run(ctx) })
+	g.Go(func() error { return b.flows.Run(ctx) })
+	g.Go(func() error { return b.watchKeys(ctx) })
+	return g.Wait()
+}
+
+// close undoes what wire has opened, last things first.
+func (b *broker) close() {
+	for _, undo := range slices.Backward(b.undo) {
+		undo()
+	}
+	b.undo = nil
+}
+
+func (b *broker) closing(what string, close func() error) func() {
+	return func() {
+		if err := close(); err != nil {
+			b.events.LogAttrs(context.Background(), slog.LevelError, "a store did not close cleanly",
+				slog.String("store", what), slog.String("error", err.Error()))
+		}
+	}
+}

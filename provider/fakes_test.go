@@ -1,0 +1,204 @@
+package provider
+
+import (
+	"cmp"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/login"
+)
+
+// memory is GrantStore and OnceStore. fail makes the named call fail.
+type memory struct {
+	mu      sync.Mutex
+	grants  map[Digest]StoredGrant
+	once    map[string]bool
+	revoked map[login.GrantID]bool
+	fail    string
+}
+
+var errStore = errors.New("dial tcp 10.1.2.3:6379: connect: connection refused")
+
+func (m *memory) failing(call string) error {
+	if m.fail == call {
+		return errStore
+	}
+	return nil
+}
+
+func (m *memory) PutGrant(_ context.Context, g StoredGrant) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.grants[g.Digest] = g
+	return m.failing("put " + string(g.Kind))
+}
+
+func (m *memory) GetGrant(_ context.Context, k GrantKind, d Digest, now time.Time) (StoredGrant, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g, ok := m.grants[d]
+	if !ok || g.Kind != k || m.revoked[g.Grant] || !now.Before(g.Expires) {
+		return StoredGrant{}, cmp.Or(m.failing("get"), ErrNoGrant)
+	}
+	return g, m.failing("get")
+}
+
+func (m *memory) RevokeGrant(_ context.Context, id login.GrantID, _ time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.revoked[id] = true
+	return m.failing("revoke")
+}
+
+func (m *memory) Consume(_ context.Context, kind, id string, _, _ time.Time) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first := !m.once[kind+" "+id]
+	m.once[kind+" "+id] = true
+	return first, m.failing("consume")
+}
+
+// memoryAudit keeps events; fail makes the kind fail.
+type memoryAudit struct {
+	mu     sync.Mutex
+	events []audit.Event
+	fail   audit.Kind
+}
+
+func (a *memoryAudit) Append(_ context.Context, e ...audit.Event) (audit.Receipt, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e[0].Public.Kind == a.fail {
+		return audit.Receipt{}, errStore
+	}
+	a.events = append(a.events, e...)
+	return audit.Receipt{}, nil
+}
+
+// kinds is what is on record, in order, with its rule.
+func (a *memoryAudit) kinds() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []string
+	for _, e := range a.events {
+		out = append(out, strings.TrimRight(string(e.Public.Kind)+":"+e.Public.Rule, ":"))
+	}
+	return strings.Join(out, " ")
+}
+
+// testKeys signs and seals as keys.Ring does: the header is a constant, the JWS is
+// put together by hand.
+type testKeys struct {
+	ec   *ecdsa.PrivateKey
+	ed   ed25519.PrivateKey
+	jwks []byte
+	aead cipher.AEAD
+	fail bool
+}
+
+var sharedKeys = sync.OnceValue(func() *testKeys {
+	var err error
+	k := &testKeys{}
+	k.ec, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	_, k.ed, err = ed25519.GenerateKey(rand.Reader)
+	must(err)
+	block, err := aes.NewCipher(make([]byte, 32))
+	must(err)
+	k.aead, err = cipher.NewGCM(block)
+	must(err)
+	k.jwks, err = json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
+		{Key: k.ec.Public(), KeyID: "kid-ES256", Algorithm: "ES256", Use: "sig"},
+		{Key: k.ed.Public(), KeyID: "kid-EdDSA", Algorithm: "EdDSA", Use: "sig"},
+	}})
+	must(err)
+	return k
+})
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func (k *testKeys) Sign(_ context.Context, alg, typ string, payload []byte) (string, error) {
+	if k.fail {
+		return "", errors.New("no such key")
+	}
+	signed := base64.RawURLEncoding.AppendEncode(nil, []byte(`{"alg":"`+alg+`","kid":"kid-`+alg+`","typ":"`+typ+`"}`))
+	signed = base64.RawURLEncoding.AppendEncode(append(signed, '.'), payload)
+	var signature []byte
+	switch alg {
+	case "ES256":
+		sum := sha256.Sum256(signed)
+		r, s, err := ecdsa.Sign(rand.Reader, k.ec, sum[:])
+		if err != nil {
+			return "", err
+		}
+		signature = make([]byte, 64)
+		r.FillBytes(signature[:32])
+		s.FillBytes(signature[32:])
+	case "EdDSA":
+		signature = ed25519.Sign(k.ed, signed)
+	default:
+		return "", errors.New("no such key")
+	}
+	return string(base64.RawURLEncoding.AppendEncode(append(signed, '.'), signature)), nil
+}
+
+func (k *testKeys) JWKS() ([]byte, string) { return k.jwks, "jwks-1" }
+
+func (k *testKeys) Seal(purpose string, aad, plaintext []byte) ([]byte, error) {
+	nonce := make([]byte, 12)
+	_, _ = rand.Read(nonce)
+	return k.aead.Seal(nonce, nonce, plaintext, append([]byte(purpose+"\x00"), aad...)), nil
+}
+
+func (k *testKeys) Open(purpose string, aad, sealed []byte) ([]byte, error) {
+	return k.aead.Open(nil, sealed[:12], sealed[12:], append([]byte(purpose+"\x00"), aad...))
+}
+
+// clientKey is the key of the client "jwt".
+var clientKey = sync.OnceValue(func() *ecdsa.PrivateKey {
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	return k
+})
+
+func clientJWKS() json.RawMessage {
+	public := jose.JSONWebKey{Key: clientKey().Public(), KeyID: "c1", Algorithm: "ES256", Use: "sig"}
+	b, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
+	must(err)
+	return b
+}
+
+// lockedBuffer collects the first MiB of log lines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.b.Len() > 1<<20 {
+		return len(p), nil
+	}
+	return l.b.Write(p)
+}
+func (l *lockedBuffer) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }

@@ -1,0 +1,121 @@
+package provider
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/failpoint"
+	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+// userInfo serves GET and POST /userinfo (OpenID Connect Core section 5.3): the
+// subject and the claims that were released, after the disclosure is on record.
+func (p *Provider) userInfo(w http.ResponseWriter, r *http.Request) error {
+	err := p.disclose(w, r)
+	if err != nil {
+		challenge(w.Header(), err)
+	}
+	return err
+}
+
+func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
+	token, err := bearer(r)
+	if err != nil {
+		return err
+	}
+	var a access
+	_, err = loadGrant(r.Context(), p.Codes, AccessGrant, token, &a)
+	if errors.Is(err, ErrNoGrant) {
+		return errToken("unknown, expired or revoked")
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	p.Note(r, slog.String("client", string(a.Client)))
+	if _, ok := p.Clients().Get(a.Client); !ok {
+		return errToken("client is gone")
+	}
+	failpoint.Here("userinfo.before-audit")
+	if err := p.record(r.Context(), audit.UserInfoServed, a, "", ""); err != nil {
+		return err
+	}
+	failpoint.Here("userinfo.after-audit")
+	return writeJSON(w, a.UserInfo)
+}
+
+// access is what an access token opens: the answer of /userinfo, ready since the
+// token was issued, and what its audit entry says. It is all that is kept of the
+// grant.
+type access struct {
+	Grant    login.GrantID
+	Client   protocol.ClientID
+	ACR      protocol.ACR
+	Claims   []string // names of what UserInfo holds, for the audit log
+	Person   string   // for the audit log
+	SealKey  []byte   // likewise
+	UserInfo json.RawMessage
+}
+
+func accessOf(g login.Grant) access {
+	return access{
+		Grant: g.ID, Client: g.Client, ACR: g.ACR, Claims: words(g.Released.Names()),
+		Person: g.Person, SealKey: g.SealKey,
+	}
+}
+
+// userInfoOf is the answer of /userinfo: sub and what was released, no more.
+func userInfoOf(r identity.Released) (json.RawMessage, error) {
+	claims := r.Claims()
+	claims["sub"] = r.Sub()
+	body, err := json.Marshal(claims)
+	if err != nil {
+		return nil, errors.New("encode userinfo") // the cause could quote the identity
+	}
+	return body, nil
+}
+
+// errNoToken: a request without any token is told only how to send one (RFC 6750
+// section 3.1).
+var errNoToken = errors.New("no access token")
+
+func errToken(reason string) *protocol.Error {
+	return protocol.Fail(protocol.InvalidToken, errors.New(reason), "the access token is not valid")
+}
+
+// bearer returns the one access token of a request, from the header or, on POST,
+// from the form (RFC 6750 sections 2.1 and 2.2); never from the URL, which the
+// guard has refused. Two are an error even when they are equal.
+func bearer(r *http.Request) (string, error) {
+	headers, form := r.Header["Authorization"], r.PostForm["access_token"]
+	switch {
+	case len(headers)+len(form) == 0:
+		return "", protocol.Fail(protocol.InvalidToken, errNoToken, "an access token is required")
+	case len(headers)+len(form) > 1:
+		return "", invalid("more than one access token")
+	case len(form) == 1:
+		return form[0], nil
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", protocol.Fail(protocol.InvalidToken, errNoToken, "an access token is required")
+	}
+	return token, nil
+}
+
+// challenge is the WWW-Authenticate header of RFC 6750 section 3.
+func challenge(h http.Header, err error) {
+	var e *protocol.Error
+	switch {
+	case !errors.As(err, &e):
+	case errors.Is(e, errNoToken):
+		h.Set("WWW-Authenticate", `Bearer realm="userinfo"`)
+	case e.Code == protocol.InvalidToken || e.Code == protocol.InvalidRequest:
+		h.Set("WWW-Authenticate", `Bearer realm="userinfo", error="`+string(e.Code)+`", error_description="`+e.Description+`"`)
+	}
+}
