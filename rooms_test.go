@@ -34,6 +34,7 @@ var rooms = map[string][]string{
 	"provider":            {"protocol", "identity", "clients", "keys", "login", "audit", "web", "failpoint", "outbound"},
 	"store/sql":           {"protocol", "identity", "audit", "consent", "login", "provider", "keys", "failpoint"},
 	"store/storetest":     {"protocol", "identity", "audit", "consent", "login", "provider", "keys"},
+	"deploy":              {},
 	"sandbox":             {"*"},
 	"bench":               {"*"},
 	"journeys":            {"*"},

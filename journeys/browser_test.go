@@ -9,6 +9,10 @@ import (
 
 const chromium = "/usr/bin/chromium"
 
+// people is one invented person for each visit of the tour that asks for
+// consent: an answer is remembered, whichever browser it was given in.
+var people = []string{"zoe", "jean-baptiste", "solene", "ines", "thi-lan", "ambre", "jade", "moussa"}
+
 // TestBrowser_Tour lets a real browser do what people do; see browser/tour.mjs.
 // VOUSSOIR_SHOTS keeps the photographs of every page.
 func TestBrowser_Tour(t *testing.T) {
@@ -21,7 +25,7 @@ func TestBrowser_Tour(t *testing.T) {
 	}
 	cmd := exec.Command("node", "browser/tour.mjs")
 	cmd.Env = append(os.Environ(), "BROKER="+w.Broker, "LOW_IDP="+w.LowIdP, "HIGH_IDP="+w.HighIdP, "SERVICE="+w.Service,
-		"SHOTS="+shots, "CHROMIUM="+chromium, "LOW_ID="+lowProvider, "HIGH_ID="+highProvider, "IDENTITY="+knownToBoth)
+		"SHOTS="+shots, "CHROMIUM="+chromium, "LOW_ID="+lowProvider, "HIGH_ID="+highProvider, "PEOPLE="+strings.Join(people, ","), "AT_BOTH=camille")
 	out, err := cmd.CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		t.Log(strings.TrimSpace(line))

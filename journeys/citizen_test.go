@@ -61,6 +61,7 @@ func (c *citizen) do(method string, u *url.URL, form url.Values, origin string) 
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Origin", origin)
 	}
+	req.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
 	req.Header.Set("Accept-Language", c.lang)
 	for k, v := range c.jar[u.Hostname()] {
 		req.AddCookie(&http.Cookie{Name: k, Value: v})

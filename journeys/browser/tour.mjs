@@ -81,7 +81,8 @@ async function signIn({ page, look, expectPage }, { client = 'city-library', pro
   if (shots) await look('3-provider')
   await page.click(`#identity-${identity}`)
 }
-const person = process.env.IDENTITY
+const people = process.env.PEOPLE.split(',')
+const someone = () => people.shift() // a stranger to the broker each time
 const low = process.env.LOW_ID, high = process.env.HIGH_ID
 
 for (const view of [
@@ -95,7 +96,7 @@ for (const view of [
     const { page, look, expectPage } = v
     await page.goto(BROKER)
     await look('0-home')
-    await signIn(v, { provider: low, identity: person, shots: true })
+    await signIn(v, { provider: low, identity: someone(), shots: true })
     await expectPage('#consent-agree')
     await look('4-consent')
     assert.equal(await page.getAttribute('html', 'lang'), view.lang)
@@ -118,7 +119,7 @@ for (const view of [
 }
 
 await visit('partial-consent', { lang: 'en' }, async v => {
-  await signIn(v, { provider: low, identity: person })
+  await signIn(v, { provider: low, identity: someone() })
   await v.expectPage('#claim-email')
   await v.page.check('#claim-email')
   await v.look('ticked')
@@ -128,7 +129,7 @@ await visit('partial-consent', { lang: 'en' }, async v => {
 })
 
 await visit('refusal', { lang: 'fr' }, async v => {
-  await signIn(v, { provider: low, identity: person })
+  await signIn(v, { provider: low, identity: someone() })
   await v.expectPage('#consent-refuse')
   await v.page.click('#consent-refuse')
   await v.expectPage('#service-error[data-error="access_denied"]')
@@ -145,6 +146,7 @@ await visit('turned-back-at-provider', { lang: 'en' }, async v => {
 })
 
 await visit('high-provider-same-person', { lang: 'en' }, async v => {
+  const person = process.env.AT_BOTH
   await signIn(v, { provider: low, identity: person })
   await v.page.click('#consent-agree')
   await v.expectPage('#service-signed-in')
@@ -167,6 +169,7 @@ await visit('language-switch', { lang: 'fr' }, async v => {
 })
 
 await visit('reload-and-back', { lang: 'en' }, async v => {
+  const person = someone()
   await v.page.goto(SERVICE)
   await v.page.click('#sign-in-city-library')
   await v.expectPage(`#provider-${low}`)

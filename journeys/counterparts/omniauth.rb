@@ -19,8 +19,8 @@ class Service < Sinatra::Base
   use OmniAuth::Builder do
     configure { |c| c.allowed_request_methods = %i[get post]; c.silence_get_warning = true }
     provider :openid_connect,
-             name: :voussoir, issuer: ENV.fetch("ISSUER"), discovery: true, pkce: true, response_type: :code,
-             scope: ENV.fetch("SCOPE").split.map(&:to_sym), client_signing_alg: :ES256,
+             name: :voussoir, issuer: ENV.fetch("ISSUER"), discovery: true, response_type: :code,
+             scope: ENV.fetch("SCOPE").split.map(&:to_sym),
              client_options: {
                identifier: ENV.fetch("CLIENT_ID"), secret: ENV.fetch("CLIENT_SECRET"),
                redirect_uri: "http://127.0.0.1:#{ENV.fetch("PORT")}/auth/voussoir/callback",
