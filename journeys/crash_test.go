@@ -27,8 +27,9 @@ var places = []string{
 	"consent.after-code", "consent.after-done",
 	"token.before-consume", "token.after-consume", "token.after-audit", "token.before-answer",
 	"userinfo.before-audit", "userinfo.after-audit",
-	"records.before-commit:4", "records.after-commit:4", "records.before-commit:6", "records.after-commit:6",
-	"records.before-commit:7", "records.after-commit:7",
+	"records.before-commit:9", "records.after-commit:9", "records.before-commit:4", "records.after-commit:4",
+	"records.before-commit:5", "records.after-commit:5", "records.before-commit:6", "records.after-commit:6",
+	"records.before-commit:7", "records.after-commit:7", "records.before-commit:8", "records.after-commit:8",
 }
 
 // crashWorld is one data folder that survives many brokers.
@@ -59,6 +60,7 @@ func TestCrash_KilledBetweenAnyTwoSteps(t *testing.T) {
 		t.Run(place, func(t *testing.T) {
 			t.Parallel()
 			w := newCrashWorld(t, runs)
+			w.start("").stop() // the first start makes the keys: commits of its own
 			died := 0
 			for i := range runs {
 				if w.once(place, fmt.Sprintf("person-%d", i)) {
@@ -90,8 +92,19 @@ func newCrashWorld(t *testing.T, people int) *crashWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A second provider, which nobody takes, so that there is a choice page.
 	text := interopConfig(t, port, secret, w.service.redirect, secretAuth("client_secret_basic"))
 	text = strings.NewReplacer("{port}", fmt.Sprint(w.port), "{data}", filepath.Join(w.dir, "data")).Replace(text)
+	text = strings.Replace(text, "providers:\n", `providers:
+  - id: other
+    name: { en: "Other" }
+    issuer: http://127.0.0.1:1
+    client_id: voussoir
+    client_secret: a-secret-that-nobody-will-ever-ask-for
+    scopes: [openid]
+    id_token_signed_response_alg: ES256
+    acr: { max: eidas1 }
+`, 1)
 	w.config = filepath.Join(w.dir, "voussoir.yaml")
 	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -105,7 +118,7 @@ func letters(i int) string { return string([]rune{'A' + rune(i/26), 'a' + rune(i
 // start starts a broker on the world's data; place may be "".
 func (w *crashWorld) start(place string) *process {
 	w.t.Helper()
-	return launch(w.t, []string{"VOUSSOIR_FAILPOINT=" + place}, w.broker+"/readyz", binary(w.t, "failpoints"), "serve", "--config", w.config)
+	return launch(w.t, []string{"VOUSSOIR_FAILPOINT=" + place}, w.broker+"/healthz", binary(w.t, "failpoints"), "serve", "--config", w.config)
 }
 
 // once lets one person sign in at a broker that dies at place, restarts it, and
@@ -137,6 +150,9 @@ type outcome struct {
 func (w *crashWorld) visit(c *citizen, identity string) (o outcome) {
 	o.request = w.service.start("openid given_name age_over_16 email", nil)
 	at := attempt(func() *page { return c.visit(http.MethodGet, o.request.URL, nil, "", w.service.back) })
+	if at != nil && at.byID("provider-upstream") != nil {
+		at = attempt(func() *page { return c.pressUntil(at, "provider-upstream", nil, w.service.back) })
+	}
 	if at != nil && at.byID("identity-"+identity) != nil {
 		at = attempt(func() *page { return c.pressUntil(at, "identity-"+identity, nil, w.service.back) })
 	}
@@ -247,6 +263,9 @@ func TestToken_ParallelRedemptionsGiveOneSuccess_RFC6749_4_1_2(t *testing.T) {
 	for round := range 100 {
 		r := w.service.start("openid given_name age_over_16", nil)
 		at := c.visit(http.MethodGet, r.URL, nil, "", w.service.back)
+		if at.byID("provider-upstream") != nil {
+			at = c.pressUntil(at, "provider-upstream", nil, w.service.back)
+		}
 		if at.byID("identity-person-0") != nil {
 			at = c.pressUntil(at, "identity-person-0", nil, w.service.back)
 		}
@@ -290,7 +309,8 @@ func TestBinding_AnotherBrowserCannotFinishNorGetTheCode(t *testing.T) {
 	launch(t, nil, w.broker+"/readyz", binary(t, ""), "serve", "--config", w.config)
 	attacker, victim := newCitizen(t), newCitizen(t)
 	r := w.service.start("openid given_name age_over_16", nil)
-	atProvider := attacker.visit(http.MethodGet, r.URL, nil, "", w.service.back)
+	choice := attacker.visit(http.MethodGet, r.URL, nil, "", w.service.back)
+	atProvider := attacker.press(choice, "provider-upstream", nil)
 
 	// The victim signs in through the attacker's link at the provider: her browser
 	// lacks the flow's cookie.

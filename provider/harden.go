@@ -76,7 +76,8 @@ func (u rule) admit(w http.ResponseWriter, r *http.Request) error {
 		return web.Fail(web.TooLarge, errors.New("url too long"))
 	}
 	// Secrets and tokens in an address end up in logs (RFC 6750 section 5.3).
-	if !u.query && (r.URL.RawQuery != "" || r.URL.ForceQuery) {
+	// A bare "?", which some clients send, holds none.
+	if !u.query && r.URL.RawQuery != "" {
 		return u.invalid("parameters in the URL are not accepted here")
 	}
 	if u.public {
