@@ -313,11 +313,11 @@ func TestBrowser_twoVisitsInAnyInterleaving_FB03(t *testing.T) {
 		w := newWorld(t)
 		b := w.browser()
 		type tab struct {
-			flow        FlowID
-			req         protocol.AuthRequest
-			who, state  string
-			provider    string
-			code, error string
+			flow       FlowID
+			req        protocol.AuthRequest
+			who, state string
+			provider   string
+			code       string
 		}
 		tabs := []*tab{{req: request(), who: "alice"}, {req: cityhall(), who: "bob"}}
 		for _, x := range tabs {

@@ -172,7 +172,7 @@ func TestPage_APanicIsABlandPageAndOneLine(t *testing.T) {
 func TestPage_AnAbortedConnectionStaysAborted(t *testing.T) {
 	h := newSite(t, io.Discard).Page("x", func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) })
 	defer func() {
-		if p := recover(); p != http.ErrAbortHandler {
+		if p := recover(); p != any(http.ErrAbortHandler) {
 			t.Errorf("recovered %v", p)
 		}
 	}()

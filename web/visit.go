@@ -16,12 +16,11 @@ const maxAttr = 256
 // visit is what we know of one request while it is answered. Only the goroutine
 // that runs the handler touches it.
 type visit struct {
-	number  string // the correlation id
-	lang    string // "" until it is decided
-	locales []string
-	attrs   []slog.Attr
-	code    string // the code of the error that was answered
-	err     error  // what went wrong, for the log
+	number string // the correlation id
+	lang   string // "" until it is decided
+	attrs  []slog.Attr
+	code   string // the code of the error that was answered
+	err    error  // what went wrong, for the log
 }
 
 type visitKey struct{}

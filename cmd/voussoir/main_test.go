@@ -213,7 +213,7 @@ func ask(t *testing.T, h http.Handler, method, target, host string) (int, string
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
-	go server.Serve(l) //nolint:errcheck // ends with Close
+	go server.Serve(l)
 	defer server.Close()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+l.Addr().String()+target, nil)
 	if err != nil {

@@ -117,7 +117,9 @@ func serveHTTP(ctx context.Context, listener net.Listener, h http.Handler, event
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	err := server.Shutdown(drain)
-	<-failed // Serve has returned: ErrServerClosed
+	if closed := <-failed; !errors.Is(closed, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", closed)
+	}
 	if err != nil {
 		_ = server.Close() // the requests that are left are cut off
 		return fmt.Errorf("some requests did not finish within %s: %w", drainTimeout, err)
