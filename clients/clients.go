@@ -37,6 +37,7 @@ type Client struct {
 	RequirePKCE          bool
 	RequireNonce         bool
 	RequireState         bool
+	RequirePAR           bool                  // its requests must be pushed (RFC 9126)
 	IDTokenSigningAlg    string                // ES256 unless registered otherwise
 	AccessTokenTTL       time.Duration         // 60 s by default, at most 1 h
 	IdPHints             []protocol.ProviderID // the providers that it may name in idp_hint

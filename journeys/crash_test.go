@@ -147,8 +147,13 @@ type outcome struct {
 }
 
 // visit is a whole sign-in; it stops wherever the broker no longer answers.
-func (w *crashWorld) visit(c *citizen, identity string) (o outcome) {
-	o.request = w.service.start("openid given_name age_over_16 email", nil)
+func (w *crashWorld) visit(c *citizen, identity string) outcome {
+	return w.visitFrom(c, identity, w.service.start("openid given_name age_over_16 email", nil))
+}
+
+// visitFrom is a sign-in from a request that was made before.
+func (w *crashWorld) visitFrom(c *citizen, identity string, r request) (o outcome) {
+	o.request = r
 	at := attempt(func() *page { return c.visit(http.MethodGet, o.request.URL, nil, "", w.service.back) })
 	if at != nil && at.byID("provider-upstream") != nil {
 		at = attempt(func() *page { return c.pressUntil(at, "provider-upstream", nil, w.service.back) })

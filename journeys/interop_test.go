@@ -170,6 +170,13 @@ func TestInterop_OpenIDClient(t *testing.T) {
 			name: "claims parameter", auth: "basic", yaml: secretAuth("client_secret_basic"),
 			extra: `{"scope":"openid","claims":"{\"userinfo\":{\"given_name\":{\"essential\":true},\"age_over_16\":{\"essential\":true},\"email\":null}}"}`,
 		},
+		{
+			name: "pushed requests", auth: "basic", yaml: secretAuth("client_secret_basic") + "\n    require_par: true", env: []string{"REQUEST=pushed"},
+		},
+		{
+			name: "pushed requests with private_key_jwt", auth: "private_key_jwt", env: []string{"REQUEST=pushed", "PRIVATE_JWK=" + private},
+			yaml: "    token_endpoint_auth_method: private_key_jwt\n    require_par: true\n    jwks: " + public,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

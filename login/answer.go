@@ -108,6 +108,11 @@ func (s *Service) conclude(ctx context.Context, v *visit, record func(context.Co
 		return nil, err
 	}
 	failpoint.Here("consent.after-advance")
+	// Another visit may have answered the same pushed request; then this one ends
+	// without a record, because nothing is released.
+	if err := s.Issuer.Complete(ctx, v.Request); err != nil {
+		return nil, err
+	}
 	a, err := record(ctx)
 	if err != nil {
 		return nil, err

@@ -118,6 +118,9 @@ type Answer struct {
 // response in the request's response mode, with state and iss (RFC 9207); it
 // answers 303, or a page that posts a form.
 type Issuer interface {
+	// Complete uses up what may be answered only once, before anything is recorded
+	// or leaves. Any error means that this visit gets no answer.
+	Complete(ctx context.Context, req protocol.AuthRequest) error
 	IssueCode(ctx context.Context, g Grant) (code string, err error)
 	Answer(w http.ResponseWriter, r *http.Request, req protocol.AuthRequest, a Answer) error
 }

@@ -222,6 +222,7 @@ type issuer struct {
 	w      *world
 	mu     sync.Mutex
 	grants []Grant
+	pushed []string
 	down   bool
 }
 
@@ -236,6 +237,20 @@ func (i *issuer) IssueCode(_ context.Context, g Grant) (string, error) {
 	}
 	i.grants = append(i.grants, g)
 	return fmt.Sprintf("code-%d", len(i.grants)), nil
+}
+
+// Complete answers a pushed request once.
+func (i *issuer) Complete(_ context.Context, req protocol.AuthRequest) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if req.Pushed == "" {
+		return nil
+	}
+	if slices.Contains(i.pushed, req.Pushed) {
+		return web.Fail(web.AlreadyAnswered, nil)
+	}
+	i.pushed = append(i.pushed, req.Pushed)
+	return nil
 }
 
 func (i *issuer) codes() []Grant {

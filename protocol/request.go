@@ -33,6 +33,7 @@ type AuthRequest struct {
 	UILocales     []string       // BCP 47, most preferred first
 	IdPHint       ProviderID     // only if the client may use it
 	Claims        ClaimsRequest
+	Pushed        string // id of the pushed request that it came by (RFC 9126), "" for none; such a one is answered once
 	SubHint       string // the subject that id_token_hint or claims.sub named, "" for none: anyone else gets login_required
 }
 

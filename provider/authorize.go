@@ -20,6 +20,9 @@ import (
 // every error goes back to the service.
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	x := &exchange{header: r.Header, form: r.Form}
+	if err := p.recall(r.Context(), x); err != nil {
+		return err
+	}
 	p.library.run(r.Context(), r.Method, PathAuthorize, x)
 	if x.client == nil {
 		return cmp.Or(x.err, error(web.Fail(web.RequestInvalid, errLibrary)))
@@ -62,8 +65,12 @@ func (p *Provider) prove(form url.Values) (*clients.Client, string, error) {
 // begin validates the rest of the request and starts the visit. On an error
 // x.req holds what Answer needs to bring it back to the service.
 func (p *Provider) begin(ctx context.Context, x *exchange) error {
-	if err := p.parse(x.client, x.form, &x.req); err != nil {
+	if x.pushed != nil {
+		x.req = *x.pushed
+	} else if err := p.parse(x.client, x.form, &x.req); err != nil {
 		return err
+	} else if x.client.RequirePAR {
+		return invalid("this client must push its requests to the pushed_authorization_request_endpoint")
 	}
 	var err error
 	x.location, x.cookies, err = p.Start(ctx, x.req, x.header)

@@ -176,7 +176,7 @@ func TestAuthorize_BeforeTheURIIsProvenPeopleGetAPage_AZ01_AZ02(t *testing.T) {
 		{"AZ-02 client_id empty", request("client_id", ""), web.ClientUnknown},
 		{"AZ-02 client_id unknown", request("client_id", "nobody"), web.ClientUnknown},
 		{"AZ-02 client_id a script", request("client_id", "<script>alert(1)</script>"), web.ClientUnknown},
-		{"AZ-09 a request_uri without the rest", url.Values{"client_id": {"library"}, "request_uri": {"urn:ietf:params:oauth:request_uri:x"}}, web.RedirectInvalid},
+		{"AZ-09 a request_uri without the rest", url.Values{"client_id": {"library"}, "request_uri": {"urn:ietf:params:oauth:request_uri:x"}}, web.FlowUnknown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

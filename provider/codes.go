@@ -16,6 +16,7 @@ type CodesConfig struct {
 	Issuer  string
 	Clients func() *clients.Set
 	Grants  GrantStore
+	Once    OnceStore
 	Sealer  login.Sealer
 	Site    Site
 	CodeTTL time.Duration // how long a code may be redeemed; default 30 s, at most 10 min (RFC 6749 section 4.1.2)
@@ -30,7 +31,7 @@ var _ login.Issuer = (*Codes)(nil)
 
 // NewCodes refuses a missing collaborator.
 func NewCodes(cfg CodesConfig) (*Codes, error) {
-	if cfg.Clients == nil || cfg.Grants == nil || cfg.Sealer == nil || cfg.Site == nil || cfg.Now == nil {
+	if cfg.Clients == nil || cfg.Grants == nil || cfg.Once == nil || cfg.Sealer == nil || cfg.Site == nil || cfg.Now == nil {
 		return nil, errors.New("provider: codes: a collaborator is missing")
 	}
 	if err := checkIssuer(cfg.Issuer); err != nil {

@@ -25,6 +25,7 @@ type GrantKind string
 const (
 	CodeGrant   GrantKind = "code"
 	AccessGrant GrantKind = "access"
+	PushedGrant GrantKind = "pushed" // a request, not yet a grant; its handle is in a request_uri
 )
 
 // StoredGrant is a grant as a store sees it: sealed.

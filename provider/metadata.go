@@ -24,6 +24,7 @@ type metadata struct {
 type metadataDocument struct {
 	Issuer                string               `json:"issuer"`
 	AuthorizationEndpoint string               `json:"authorization_endpoint"`
+	PAREndpoint           string               `json:"pushed_authorization_request_endpoint"`
 	TokenEndpoint         string               `json:"token_endpoint"`
 	UserInfoEndpoint      string               `json:"userinfo_endpoint"`
 	JWKSURI               string               `json:"jwks_uri"`
@@ -44,6 +45,7 @@ type metadataDocument struct {
 	ClaimsParameter       bool                 `json:"claims_parameter_supported"`
 	RequestParameter      bool                 `json:"request_parameter_supported"`
 	RequestURIParameter   bool                 `json:"request_uri_parameter_supported"` // true if absent: it must be said
+	PARRequired           bool                 `json:"require_pushed_authorization_requests"`
 	IssParameter          bool                 `json:"authorization_response_iss_parameter_supported"`
 }
 
@@ -55,6 +57,7 @@ func (p *Provider) document(algs []string) metadataDocument {
 	return metadataDocument{
 		Issuer:                p.Issuer,
 		AuthorizationEndpoint: p.Issuer + PathAuthorize,
+		PAREndpoint:           p.Issuer + PathPAR,
 		TokenEndpoint:         p.Issuer + PathToken,
 		UserInfoEndpoint:      p.Issuer + PathUserInfo,
 		JWKSURI:               p.Issuer + PathJWKS,

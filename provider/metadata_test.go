@@ -48,7 +48,7 @@ func TestMetadata_TellsTheTruth(t *testing.T) {
 		_, err := w.keys.Sign(t.Context(), s, "JWT", nil)
 		return err == nil
 	})
-	for _, endpoint := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri"} {
+	for _, endpoint := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "pushed_authorization_request_endpoint"} {
 		path, ok := strings.CutPrefix(doc[endpoint].(string), issuer)
 		if got := w.do(get(path, nil)); !ok || got.status == 404 {
 			t.Errorf("%s = %v is not served", endpoint, doc[endpoint])

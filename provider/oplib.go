@@ -28,9 +28,10 @@ type exchange struct {
 	form   url.Values
 
 	// /authorize
-	client    *clients.Client      // set once the redirect URI is proven
-	req       protocol.AuthRequest // enough to answer an error, once client is set
-	location  string               // where the browser goes, when err is nil
+	client    *clients.Client       // set once the redirect URI is proven
+	pushed    *protocol.AuthRequest // the request, when it was validated at /par; form proves it once more
+	req       protocol.AuthRequest  // enough to answer an error, once client is set
+	location  string                // where the browser goes, when err is nil
 	cookies   []*http.Cookie
 	submitted bool // the request reached begin
 

@@ -4,7 +4,7 @@
 // identity.Released. It never decides what is released, never shows a choice and
 // never sees an unminimised identity.
 //
-// Read in the order of a login: harden.go, authorize.go, authorize_params.go,
+// Read in the order of a login: harden.go, par.go, authorize.go, authorize_params.go,
 // codes.go (login calls it), answer.go, token.go, idtoken.go, userinfo.go.
 package provider
 
@@ -28,6 +28,7 @@ import (
 // The paths that New serves; they are part of the public contract.
 const (
 	PathAuthorize     = "/authorize"
+	PathPAR           = "/par" // RFC 9126
 	PathToken         = "/token"
 	PathUserInfo      = "/userinfo"
 	PathJWKS          = "/jwks"
@@ -37,7 +38,7 @@ const (
 
 // Paths lists what New serves, for the one who mounts it.
 func Paths() []string {
-	return []string{PathAuthorize, PathToken, PathUserInfo, PathJWKS, PathDiscovery, PathOAuthMetadata}
+	return []string{PathAuthorize, PathPAR, PathToken, PathUserInfo, PathJWKS, PathDiscovery, PathOAuthMetadata}
 }
 
 // Keys signs and publishes. Implemented by keys.Ring.
@@ -116,6 +117,7 @@ func New(cfg Config) (*Provider, error) {
 	p.routes = map[string]http.Handler{
 		// Services post the request from their own site (OpenID Connect Core section 3.1.2.1).
 		PathAuthorize:     cfg.Site.PageFromAnySite("authorize", rule{methods: []string{"GET", "POST"}, page: true, query: true}.guard(p.authorize)),
+		PathPAR:           cfg.Site.API("par", rule{methods: []string{"POST"}}.guard(p.par)),
 		PathToken:         cfg.Site.API("token", rule{methods: []string{"POST"}}.guard(p.token)),
 		PathUserInfo:      cfg.Site.API("userinfo", rule{methods: []string{"GET", "POST"}}.guard(p.userInfo)),
 		PathJWKS:          cfg.Site.API("jwks", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveJWKS)),

@@ -78,7 +78,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.codes, err = NewCodes(CodesConfig{Issuer: issuer, Clients: current, Grants: w.store, Sealer: w.keys, Site: site, Now: clock})
+	w.codes, err = NewCodes(CodesConfig{Issuer: issuer, Clients: current, Grants: w.store, Once: w.store, Sealer: w.keys, Site: site, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +141,7 @@ func testClients() []*clients.Client {
 		}),
 		with("narrow", func(c *clients.Client) { c.Scopes = []protocol.Scope{"openid", "email"} }),
 		with("rich", func(c *clients.Client) { c.IDTokenSigningAlg = "EdDSA"; c.AccessTokenTTL = 10 * time.Minute }),
+		with("pusher", func(c *clients.Client) { c.RequirePAR = true }),
 		with("loopback", func(c *clients.Client) { c.RedirectURIs = []string{"http://127.0.0.1:9000/cb"} }),
 	}
 }

@@ -4,7 +4,7 @@
 import http from 'node:http'
 import * as client from 'openid-client'
 
-const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}' } = process.env
+const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}', REQUEST = 'plain' } = process.env
 const redirectURI = `http://127.0.0.1:${PORT}/callback`
 
 async function authentication() {
@@ -30,7 +30,7 @@ async function start() {
   const expectedState = client.randomState()
   const expectedNonce = client.randomNonce()
   started.set(expectedState, { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: true })
-  return client.buildAuthorizationUrl(config, {
+  const parameters = {
     redirect_uri: redirectURI,
     scope: SCOPE,
     state: expectedState,
@@ -38,7 +38,12 @@ async function start() {
     code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
     code_challenge_method: 'S256',
     ...JSON.parse(EXTRA),
-  })
+  }
+  switch (REQUEST) {
+    case 'plain': return client.buildAuthorizationUrl(config, parameters)
+    case 'pushed': return client.buildAuthorizationUrlWithPAR(config, parameters)
+  }
+  throw new Error(`unknown REQUEST ${REQUEST}`)
 }
 
 async function finish(request, url) {

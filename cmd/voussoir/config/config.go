@@ -225,7 +225,8 @@ type Client struct {
 	// AllowedOrigins may call us from a browser (CORS, never with credentials):
 	// exact origins. Not available in this version. Default [].
 	AllowedOrigins []string `yaml:"allowed_origins" eg:"[https://app.example]"`
-	// RequirePAR is not available in this version. Default false.
+	// RequirePAR: its authorization requests must be pushed to /par (RFC 9126). Every
+	// client may push them. Default false.
 	RequirePAR bool `yaml:"require_par" eg:"false"`
 	// DPoPBoundAccessTokens is not available in this version. Default false.
 	DPoPBoundAccessTokens bool `yaml:"dpop_bound_access_tokens" eg:"false"`

@@ -183,7 +183,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		AuthMethod: clients.AuthMethod(k.TokenEndpointAuthMethod),
 		JWKS:       []byte(k.JWKS), JWKSURI: k.JWKSURI, AuthSigningAlg: k.TokenEndpointAuthSigningAlg,
 		Sector: k.Sector, Policy: k.Policy,
-		RequirePKCE: on(k.RequirePKCE), RequireNonce: on(k.RequireNonce), RequireState: on(k.RequireState),
+		RequirePKCE: on(k.RequirePKCE), RequireNonce: on(k.RequireNonce), RequireState: on(k.RequireState), RequirePAR: k.RequirePAR,
 		IDTokenSigningAlg: k.IDTokenSignedResponseAlg, AccessTokenTTL: lifetime,
 		IdPHints:       words[protocol.ProviderID](k.IdPHints),
 		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),

@@ -1,0 +1,29 @@
+package config
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/deploy"
+)
+
+// libraryWith loads the example with one line of city-library replaced.
+func libraryWith(t *testing.T, line, by string) *clients.Client {
+	t.Helper()
+	if !bytes.Contains(deploy.Example, []byte(line)) {
+		t.Fatalf("the example has no %q", line)
+	}
+	got, err := Parse("/etc/voussoir/example.yaml", bytes.Replace(deploy.Example, []byte(line), []byte(by), 1), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := got.Clients.Get("city-library")
+	return c
+}
+
+func TestLoad_RequirePAR(t *testing.T) {
+	if c := libraryWith(t, "require_par: false", "require_par: true"); !c.RequirePAR {
+		t.Error("require_par is not taken over")
+	}
+}
