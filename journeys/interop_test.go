@@ -177,6 +177,14 @@ func TestInterop_OpenIDClient(t *testing.T) {
 			name: "pushed requests with private_key_jwt", auth: "private_key_jwt", env: []string{"REQUEST=pushed", "PRIVATE_JWK=" + private},
 			yaml: "    token_endpoint_auth_method: private_key_jwt\n    require_par: true\n    jwks: " + public,
 		},
+		{
+			name: "signed requests", auth: "basic", env: []string{"REQUEST=signed", "PRIVATE_JWK=" + private},
+			yaml: secretAuth("client_secret_basic") + "\n    request_object_signing_alg: ES256\n    require_signed_request_object: true\n    jwks: " + public,
+		},
+		{
+			name: "signed and pushed requests with private_key_jwt", auth: "private_key_jwt", env: []string{"REQUEST=signed and pushed", "PRIVATE_JWK=" + private},
+			yaml: "    token_endpoint_auth_method: private_key_jwt\n    require_par: true\n    request_object_signing_alg: ES256\n    require_signed_request_object: true\n    jwks: " + public,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,7 +3,7 @@ package protocol
 import "fmt"
 
 // ErrorCode is an error value of the protocol (RFC 6749 sections 4.1.2.1 and
-// 5.2, OpenID Connect Core section 3.1.2.6, RFC 6750 section 3.1).
+// 5.2, OpenID Connect Core section 3.1.2.6, RFC 6750 section 3.1, RFC 9101 section 7).
 type ErrorCode string
 
 // The codes that we answer with.
@@ -24,6 +24,7 @@ const (
 	ConsentRequired         ErrorCode = "consent_required"
 	InteractionRequired     ErrorCode = "interaction_required"
 	AccountSelection        ErrorCode = "account_selection_required"
+	InvalidRequestObject    ErrorCode = "invalid_request_object"
 	RequestNotSupported     ErrorCode = "request_not_supported"
 	RequestURINotSupported  ErrorCode = "request_uri_not_supported"
 	RegistrationNotSupport  ErrorCode = "registration_not_supported"

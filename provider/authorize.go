@@ -23,6 +23,9 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err := p.recall(r.Context(), x); err != nil {
 		return err
 	}
+	if err := p.unfold(r.Context(), x); err != nil {
+		return err
+	}
 	p.library.run(r.Context(), r.Method, PathAuthorize, x)
 	if x.client == nil {
 		return cmp.Or(x.err, error(web.Fail(web.RequestInvalid, errLibrary)))
@@ -65,16 +68,39 @@ func (p *Provider) prove(form url.Values) (*clients.Client, string, error) {
 // begin validates the rest of the request and starts the visit. On an error
 // x.req holds what Answer needs to bring it back to the service.
 func (p *Provider) begin(ctx context.Context, x *exchange) error {
-	if x.pushed != nil {
-		x.req = *x.pushed
-	} else if err := p.parse(x.client, x.form, &x.req); err != nil {
+	if err := p.read(x); err != nil {
 		return err
-	} else if x.client.RequirePAR {
-		return invalid("this client must push its requests to the pushed_authorization_request_endpoint")
 	}
 	var err error
 	x.location, x.cookies, err = p.Start(ctx, x.req, x.header)
 	return err
+}
+
+// read makes the request of what was pushed, or of the form.
+func (p *Provider) read(x *exchange) error {
+	if x.pushed != nil {
+		x.req = *x.pushed
+		return nil
+	}
+	if x.fault != nil {
+		params{form: x.form, req: &x.req}.answering()
+		return x.fault
+	}
+	if err := p.parse(x.client, x.form, &x.req); err != nil {
+		return err
+	}
+	if x.client.RequirePAR {
+		return invalid("this client must push its requests to the pushed_authorization_request_endpoint")
+	}
+	return mustBeSigned(x.client, x.signed)
+}
+
+// mustBeSigned holds a client to its registration (RFC 9101 section 10.5).
+func mustBeSigned(c *clients.Client, signed bool) error {
+	if c.RequireSignedRequestObject && !signed {
+		return invalid("this client must send its requests as signed request objects")
+	}
+	return nil
 }
 
 // refuse brings an error back to the service; a page for people stays a page.

@@ -44,6 +44,7 @@ type metadataDocument struct {
 	UILocales             []string             `json:"ui_locales_supported"`
 	ClaimsParameter       bool                 `json:"claims_parameter_supported"`
 	RequestParameter      bool                 `json:"request_parameter_supported"`
+	RequestObjectAlgs     []string             `json:"request_object_signing_alg_values_supported"`
 	RequestURIParameter   bool                 `json:"request_uri_parameter_supported"` // true if absent: it must be said
 	PARRequired           bool                 `json:"require_pushed_authorization_requests"`
 	IssParameter          bool                 `json:"authorization_response_iss_parameter_supported"`
@@ -76,6 +77,8 @@ func (p *Provider) document(algs []string) metadataDocument {
 		Prompts:               []string{"none", "login", "consent", "select_account"},
 		UILocales:             []string{"fr", "en"},
 		ClaimsParameter:       true,
+		RequestParameter:      true,
+		RequestObjectAlgs:     signingAlgs(),
 		IssParameter:          true,
 	}
 }

@@ -30,6 +30,8 @@ type exchange struct {
 	// /authorize
 	client    *clients.Client       // set once the redirect URI is proven
 	pushed    *protocol.AuthRequest // the request, when it was validated at /par; form proves it once more
+	signed    bool                  // form is what a verified request object says
+	fault     *protocol.Error       // what is wrong with the request object, when the service may hear it
 	req       protocol.AuthRequest  // enough to answer an error, once client is set
 	location  string                // where the browser goes, when err is nil
 	cookies   []*http.Cookie

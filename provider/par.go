@@ -72,10 +72,18 @@ func (p *Provider) par(w http.ResponseWriter, r *http.Request) error {
 
 // pushed validates what an authenticated client pushes. client_id may be left
 // out, since we know who it is; another one than its own was refused with its
-// credentials. An error never leads to the redirect URI: the service is asking.
-func (p *Provider) pushed(_ context.Context, client *clients.Client, form url.Values) (protocol.AuthRequest, error) {
+// credentials. Of a request object only what is inside counts (RFC 9126 section
+// 3). An error never leads to the redirect URI: the service is asking.
+func (p *Provider) pushed(ctx context.Context, client *clients.Client, form url.Values) (protocol.AuthRequest, error) {
 	if form.Has("request_uri") {
 		return protocol.AuthRequest{}, invalid("request_uri must not be pushed") // section 2.1
+	}
+	signed := form.Get("request") != "" && client.RequestObjectSigningAlg != ""
+	if signed {
+		var err *protocol.Error
+		if form, err = p.requestObject(ctx, client, form.Get("request")); err != nil {
+			return protocol.AuthRequest{}, err
+		}
 	}
 	req := protocol.AuthRequest{ClientID: client.ID, RedirectURI: form.Get("redirect_uri"), Pushed: newPushedID()}
 	if !client.HasRedirectURI(req.RedirectURI) {
@@ -84,7 +92,7 @@ func (p *Provider) pushed(_ context.Context, client *clients.Client, form url.Va
 	if err := p.parse(client, form, &req); err != nil {
 		return protocol.AuthRequest{}, err
 	}
-	return req, nil
+	return req, mustBeSigned(client, signed)
 }
 
 func newPushedID() string {

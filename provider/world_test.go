@@ -142,6 +142,11 @@ func testClients() []*clients.Client {
 		with("narrow", func(c *clients.Client) { c.Scopes = []protocol.Scope{"openid", "email"} }),
 		with("rich", func(c *clients.Client) { c.IDTokenSigningAlg = "EdDSA"; c.AccessTokenTTL = 10 * time.Minute }),
 		with("pusher", func(c *clients.Client) { c.RequirePAR = true }),
+		with("signer", func(c *clients.Client) { c.RequestObjectSigningAlg, c.JWKS = "ES256", clientJWKS() }),
+		with("fapi", func(c *clients.Client) {
+			c.RequestObjectSigningAlg, c.JWKS = "ES256", clientJWKS()
+			c.RequirePAR, c.RequireSignedRequestObject = true, true
+		}),
 		with("loopback", func(c *clients.Client) { c.RedirectURIs = []string{"http://127.0.0.1:9000/cb"} }),
 	}
 }

@@ -28,7 +28,7 @@ type snapshot struct {
 	clients   *clients.Set
 	policies  *policies.Table
 	directory *federation.Directory
-	keySets   map[protocol.ClientID]provider.KeySet // of clients with private_key_jwt
+	keySets   map[protocol.ClientID]provider.KeySet // of clients that sign something
 	acrs      []protocol.ACR                        // that some provider reaches
 	algs      []string                              // of ID tokens
 }
@@ -73,7 +73,7 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 		if !slices.Contains(s.algs, client.IDTokenSigningAlg) {
 			s.algs = append(s.algs, client.IDTokenSigningAlg)
 		}
-		if client.AuthMethod != clients.PrivateKeyJWT {
+		if client.AuthMethod != clients.PrivateKeyJWT && client.RequestObjectSigningAlg == "" {
 			continue
 		}
 		set, err := clientKeys(client, toClients, o.Now)

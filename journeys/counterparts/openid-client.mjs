@@ -7,15 +7,17 @@ import * as client from 'openid-client'
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}', REQUEST = 'plain' } = process.env
 const redirectURI = `http://127.0.0.1:${PORT}/callback`
 
+async function signingKey() {
+  const jwk = JSON.parse(PRIVATE_JWK)
+  const key = await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
+  return { key, kid: jwk.kid }
+}
+
 async function authentication() {
   switch (AUTH) {
     case 'basic': return client.ClientSecretBasic(CLIENT_SECRET)
     case 'post': return client.ClientSecretPost(CLIENT_SECRET)
-    case 'private_key_jwt': {
-      const jwk = JSON.parse(PRIVATE_JWK)
-      const key = await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
-      return client.PrivateKeyJwt({ key, kid: jwk.kid })
-    }
+    case 'private_key_jwt': return client.PrivateKeyJwt(await signingKey())
   }
   throw new Error(`unknown AUTH ${AUTH}`)
 }
@@ -42,6 +44,11 @@ async function start() {
   switch (REQUEST) {
     case 'plain': return client.buildAuthorizationUrl(config, parameters)
     case 'pushed': return client.buildAuthorizationUrlWithPAR(config, parameters)
+    case 'signed': return client.buildAuthorizationUrlWithJAR(config, parameters, await signingKey())
+    case 'signed and pushed': {
+      const object = await client.buildAuthorizationUrlWithJAR(config, parameters, await signingKey())
+      return client.buildAuthorizationUrlWithPAR(config, object.searchParams)
+    }
   }
   throw new Error(`unknown REQUEST ${REQUEST}`)
 }

@@ -90,16 +90,28 @@ func (c *checker) authentication(k *Client, path string) {
 		c.clientKeys(k, path)
 		return
 	}
-	for _, key := range []string{".jwks", ".token_endpoint_auth_signing_alg"} {
-		if c.has(path + key) {
-			c.add(path+key, "this is of use with private_key_jwt only", "token_endpoint_auth_method: private_key_jwt, or remove it")
-		}
+	if at := path + ".token_endpoint_auth_signing_alg"; c.has(at) {
+		c.add(at, "this is of use with private_key_jwt only", "token_endpoint_auth_method: private_key_jwt, or remove it")
 	}
-	if k.JWKSURI != "" {
-		c.add(path+".jwks_uri", "this is of use with private_key_jwt only", "token_endpoint_auth_method: private_key_jwt, or remove it")
-	}
+	c.keysBesideSecret(k, path)
 	if at := path + ".client_secret_sha256"; len(k.ClientSecretSHA256) == 0 && c.ok(at) {
 		c.add(at, "the service has no secret to prove itself with", "client_secret_sha256: \"64 hex digits, from: printf %s THE_SECRET | sha256sum\"")
+	}
+}
+
+// keysBesideSecret: who proves itself with a secret has keys for signing its
+// requests, or none.
+func (c *checker) keysBesideSecret(k *Client, path string) {
+	switch {
+	case !c.ok(path + ".request_object_signing_alg"):
+	case k.RequestObjectSigningAlg != "":
+		c.clientKeys(k, path)
+	case c.has(path + ".jwks"), k.JWKSURI != "":
+		at := path + ".jwks"
+		if k.JWKSURI != "" {
+			at = path + ".jwks_uri"
+		}
+		c.add(at, "this is of use with private_key_jwt or signed request objects only", "token_endpoint_auth_method: private_key_jwt, or request_object_signing_alg: ES256, or remove it")
 	}
 }
 
@@ -123,7 +135,7 @@ func (c *checker) clientKeys(k *Client, path string) {
 	case k.JWKSURI != "" && len(k.JWKS) > 0:
 		c.add(path+".jwks_uri", "the keys have two places", "jwks or jwks_uri, one of them")
 	case k.JWKSURI == "" && !c.has(path+".jwks") && c.ok(path+".jwks"):
-		c.add(path+".jwks", "private_key_jwt needs the service's public keys", "jwks: { keys: [ … ] }, or jwks_uri: https://service.example/jwks")
+		c.add(path+".jwks", "private_key_jwt and signed request objects need the service's public keys", "jwks: { keys: [ … ] }, or jwks_uri: https://service.example/jwks")
 	case k.JWKSURI != "":
 		c.uri(path+".jwks_uri", k.JWKSURI)
 	}
@@ -213,6 +225,9 @@ func (c *checker) requests(k *Client, path string) {
 	}
 	c.known(path+".idp_hints", k.IdPHints, c.providerIDs(), "provider")
 	c.known(path+".id_token_claims", k.IDTokenClaims, claimNames(), "claim")
+	if k.RequireSignedRequestObject && k.RequestObjectSigningAlg == "" && c.ok(path+".request_object_signing_alg") {
+		c.add(path+".require_signed_request_object", "signed requests are required of it, and it is not said how it signs them", "request_object_signing_alg: ES256 beside it")
+	}
 	at := path + ".access_token_lifetime"
 	if !c.has(at) || !c.ok(at) {
 		return

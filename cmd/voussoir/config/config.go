@@ -201,7 +201,8 @@ type Client struct {
 	// ClientSecretSHA256 is the SHA-256 of its secret in hex (of a random secret of
 	// at least 32 bytes), or a list of them while a secret is being changed.
 	ClientSecretSHA256 OneOrMore `yaml:"client_secret_sha256" secret:"true" eg:"\"64 hex digits, from: printf %s THE_SECRET | sha256sum\""`
-	// JWKS holds its public keys, for private_key_jwt. Default: none.
+	// JWKS holds its public keys, for private_key_jwt and for request objects.
+	// Default: none.
 	JWKS Raw `yaml:"jwks" secret:"true" eg:"{ keys: [ … ] }"`
 	// JWKSURI is where its public keys are, in place of jwks. Default "".
 	JWKSURI string `yaml:"jwks_uri" eg:"https://service.example/jwks"`
@@ -228,6 +229,12 @@ type Client struct {
 	// RequirePAR: its authorization requests must be pushed to /par (RFC 9126). Every
 	// client may push them. Default false.
 	RequirePAR bool `yaml:"require_par" eg:"false"`
+	// RequestObjectSigningAlg is the algorithm of its signed request objects (RFC
+	// 9101), whose keys are in jwks or jwks_uri. Default "": it sends none.
+	RequestObjectSigningAlg string `yaml:"request_object_signing_alg" jsonschema:"enum=,enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
+	// RequireSignedRequestObject: every authorization request must be a signed
+	// request object, with nbf. Default false.
+	RequireSignedRequestObject bool `yaml:"require_signed_request_object" eg:"false"`
 	// DPoPBoundAccessTokens is not available in this version. Default false.
 	DPoPBoundAccessTokens bool `yaml:"dpop_bound_access_tokens" eg:"false"`
 	// IDTokenSignedResponseAlg signs its ID tokens. RS256 only where the service

@@ -184,6 +184,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		JWKS:       []byte(k.JWKS), JWKSURI: k.JWKSURI, AuthSigningAlg: k.TokenEndpointAuthSigningAlg,
 		Sector: k.Sector, Policy: k.Policy,
 		RequirePKCE: on(k.RequirePKCE), RequireNonce: on(k.RequireNonce), RequireState: on(k.RequireState), RequirePAR: k.RequirePAR,
+		RequestObjectSigningAlg: k.RequestObjectSigningAlg, RequireSignedRequestObject: k.RequireSignedRequestObject,
 		IDTokenSigningAlg: k.IDTokenSignedResponseAlg, AccessTokenTTL: lifetime,
 		IdPHints:       words[protocol.ProviderID](k.IdPHints),
 		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),

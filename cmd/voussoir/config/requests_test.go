@@ -27,3 +27,12 @@ func TestLoad_RequirePAR(t *testing.T) {
 		t.Error("require_par is not taken over")
 	}
 }
+
+func TestLoad_SignedRequests(t *testing.T) {
+	c := libraryWith(t, "require_par: false", `request_object_signing_alg: PS256
+    require_signed_request_object: true
+    jwks_uri: https://library.example/jwks`)
+	if c.RequestObjectSigningAlg != "PS256" || !c.RequireSignedRequestObject || c.JWKSURI == "" || c.AuthMethod != clients.SecretBasic {
+		t.Errorf("client = %+v", c)
+	}
+}
