@@ -182,6 +182,20 @@ func TestInterop_OpenIDClient(t *testing.T) {
 			yaml: secretAuth("client_secret_basic") + "\n    request_object_signing_alg: ES256\n    require_signed_request_object: true\n    jwks: " + public,
 		},
 		{
+			name: "signed responses", auth: "basic", env: []string{"RESPONSE=signed"},
+			yaml: secretAuth("client_secret_basic") + "\n    authorization_signed_response_alg: ES256",
+		},
+		{
+			name: "signed responses by RS256 to pushed requests", auth: "basic", env: []string{"REQUEST=pushed", "RESPONSE=signed"},
+			yaml: secretAuth("client_secret_basic") + "\n    authorization_signed_response_alg: RS256",
+		},
+		{
+			name: "message signing: everything signed, pushed, private_key_jwt", auth: "private_key_jwt",
+			env: []string{"REQUEST=signed and pushed", "RESPONSE=signed", "PRIVATE_JWK=" + private},
+			yaml: "    token_endpoint_auth_method: private_key_jwt\n    require_par: true\n    request_object_signing_alg: ES256\n" +
+				"    require_signed_request_object: true\n    authorization_signed_response_alg: ES256\n    jwks: " + public,
+		},
+		{
 			name: "signed and pushed requests with private_key_jwt", auth: "private_key_jwt", env: []string{"REQUEST=signed and pushed", "PRIVATE_JWK=" + private},
 			yaml: "    token_endpoint_auth_method: private_key_jwt\n    require_par: true\n    request_object_signing_alg: ES256\n    require_signed_request_object: true\n    jwks: " + public,
 		},

@@ -10,6 +10,10 @@ type ResponseMode string
 const (
 	ModeQuery    ResponseMode = "query"
 	ModeFormPost ResponseMode = "form_post"
+	// The same with the answer in a signed JWT (JARM); only for clients that have
+	// registered an algorithm.
+	ModeQueryJWT    ResponseMode = "query.jwt"
+	ModeFormPostJWT ResponseMode = "form_post.jwt"
 )
 
 // Prompt is a set of prompt values (OpenID Connect Core section 3.1.2.1).

@@ -14,15 +14,22 @@ import (
 // Answer writes the authorization response, success or error, in the mode of the
 // request: a 303 with the parameters in the query, or a page with a form
 // (OAuth 2.0 Form Post Response Mode). iss is always among them (RFC 9207), and
-// state whenever the request had a valid one.
+// state whenever the request had a valid one. In the modes of JARM they are inside
+// one signed parameter.
 func (c *Codes) Answer(w http.ResponseWriter, r *http.Request, req protocol.AuthRequest, a login.Answer) error {
 	if (a.Code == "") == (a.Err == nil) {
 		return errors.New("answer: want a code or an error")
 	}
 	fields := c.fields(req, a)
+	if jwtModes[req.ResponseMode] != "" {
+		var err error
+		if fields, err = c.signResponse(r.Context(), req, fields); err != nil {
+			return err
+		}
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer") // a code in the address must not travel on
-	if req.ResponseMode == protocol.ModeFormPost {
+	if req.ResponseMode == protocol.ModeFormPost || req.ResponseMode == protocol.ModeFormPostJWT {
 		page := web.FormPostPage{Action: req.RedirectURI, Fields: fields}
 		if client, ok := c.cfg.Clients().Get(req.ClientID); ok {
 			page.Client = client.Name

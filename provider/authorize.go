@@ -83,7 +83,7 @@ func (p *Provider) read(x *exchange) error {
 		return nil
 	}
 	if x.fault != nil {
-		params{form: x.form, req: &x.req}.answering()
+		params{client: x.client, form: x.form, req: &x.req}.answering()
 		return x.fault
 	}
 	if err := p.parse(x.client, x.form, &x.req); err != nil {

@@ -62,8 +62,10 @@ func invalid(why string) *protocol.Error { return protocol.Fail(protocol.Invalid
 // the state that the service sent, or without it, but never with another.
 func (a params) answering() {
 	a.req.ResponseMode = protocol.ModeQuery
-	if m := a.form["response_mode"]; len(m) == 1 && m[0] == string(protocol.ModeFormPost) {
-		a.req.ResponseMode = protocol.ModeFormPost
+	if m := a.form["response_mode"]; len(m) == 1 {
+		if mode, ok := a.mode(m[0]); ok {
+			a.req.ResponseMode = mode
+		}
 	}
 	if s := a.form["state"]; len(s) == 1 && isOpaque(s[0]) {
 		a.req.State = s[0]
@@ -106,11 +108,24 @@ func (a params) responseType() *protocol.Error {
 }
 
 func (a params) responseMode() *protocol.Error {
-	switch protocol.ResponseMode(a.get("response_mode")) {
-	case "", protocol.ModeQuery, protocol.ModeFormPost:
+	raw := a.get("response_mode")
+	if _, ok := a.mode(raw); ok || raw == "" {
 		return nil
 	}
-	return invalid("response_mode must be query or form_post")
+	if jwtModes[protocol.ResponseMode(raw)] != "" {
+		return invalid("this client has registered no authorization_signed_response_alg")
+	}
+	return invalid("response_mode must be query, form_post, jwt, query.jwt or form_post.jwt")
+}
+
+// mode is the response mode that a value asks for, if this client may have it.
+func (a params) mode(raw string) (protocol.ResponseMode, bool) {
+	m := protocol.ResponseMode(raw)
+	if m == protocol.ModeQuery || m == protocol.ModeFormPost {
+		return m, true
+	}
+	signed, ok := jwtModes[m]
+	return signed, ok && a.client.ResponseSigningAlg != ""
 }
 
 func (a params) state() *protocol.Error {

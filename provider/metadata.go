@@ -35,6 +35,7 @@ type metadataDocument struct {
 	ACRValues             []protocol.ACR       `json:"acr_values_supported"`
 	SubjectTypes          []string             `json:"subject_types_supported"`
 	IDTokenAlgs           []string             `json:"id_token_signing_alg_values_supported"`
+	ResponseAlgs          []string             `json:"authorization_signing_alg_values_supported"`
 	AuthMethods           []clients.AuthMethod `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgs              []string             `json:"token_endpoint_auth_signing_alg_values_supported"`
 	ChallengeMethods      []string             `json:"code_challenge_methods_supported"`
@@ -64,11 +65,12 @@ func (p *Provider) document(algs []string) metadataDocument {
 		JWKSURI:               p.Issuer + PathJWKS,
 		Scopes:                protocol.Scopes(),
 		ResponseTypes:         []string{"code"},
-		ResponseModes:         []string{string(protocol.ModeQuery), string(protocol.ModeFormPost)},
+		ResponseModes:         []string{"query", "form_post", "jwt", "query.jwt", "form_post.jwt"},
 		GrantTypes:            []string{"authorization_code"},
 		ACRValues:             p.ACRs,
 		SubjectTypes:          []string{"pairwise"},
 		IDTokenAlgs:           algs,
+		ResponseAlgs:          algs,
 		AuthMethods:           []clients.AuthMethod{clients.SecretBasic, clients.SecretPost, clients.PrivateKeyJWT},
 		AuthAlgs:              signingAlgs(),
 		ChallengeMethods:      []string{"S256"},

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,7 +40,7 @@ func TestMetadata_TellsTheTruth(t *testing.T) {
 	}
 	each("scopes_supported", func(s string) bool { return starts("scope", "openid "+s) })
 	each("response_types_supported", func(s string) bool { return starts("response_type", s) })
-	each("response_modes_supported", func(s string) bool { return starts("response_mode", s) })
+	each("response_modes_supported", func(s string) bool { return starts("client_id", "rich", "response_mode", s) })
 	each("prompt_values_supported", func(s string) bool { return starts("prompt", s) })
 	each("acr_values_supported", func(s string) bool { return starts("acr_values", s) })
 	each("ui_locales_supported", func(s string) bool { return starts("ui_locales", s) })
@@ -48,6 +49,11 @@ func TestMetadata_TellsTheTruth(t *testing.T) {
 		_, err := w.keys.Sign(t.Context(), s, "JWT", nil)
 		return err == nil
 	})
+	each("authorization_signing_alg_values_supported", func(s string) bool {
+		_, err := w.keys.Sign(t.Context(), s, "JWT", nil)
+		return err == nil
+	})
+	each("request_object_signing_alg_values_supported", func(s string) bool { return slices.Contains(signingAlgs(), s) })
 	for _, endpoint := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "pushed_authorization_request_endpoint"} {
 		path, ok := strings.CutPrefix(doc[endpoint].(string), issuer)
 		if got := w.do(get(path, nil)); !ok || got.status == 404 {

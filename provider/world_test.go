@@ -78,7 +78,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.codes, err = NewCodes(CodesConfig{Issuer: issuer, Clients: current, Grants: w.store, Once: w.store, Sealer: w.keys, Site: site, Now: clock})
+	w.codes, err = NewCodes(CodesConfig{Issuer: issuer, Clients: current, Grants: w.store, Once: w.store, Sealer: w.keys, Keys: w.keys, Site: site, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,10 @@ func testClients() []*clients.Client {
 			c.RedirectURIs = []string{redirect}
 		}),
 		with("narrow", func(c *clients.Client) { c.Scopes = []protocol.Scope{"openid", "email"} }),
-		with("rich", func(c *clients.Client) { c.IDTokenSigningAlg = "EdDSA"; c.AccessTokenTTL = 10 * time.Minute }),
+		with("rich", func(c *clients.Client) {
+			c.IDTokenSigningAlg, c.ResponseSigningAlg = "EdDSA", "EdDSA"
+			c.AccessTokenTTL = 10 * time.Minute
+		}),
 		with("pusher", func(c *clients.Client) { c.RequirePAR = true }),
 		with("signer", func(c *clients.Client) { c.RequestObjectSigningAlg, c.JWKS = "ES256", clientJWKS() }),
 		with("fapi", func(c *clients.Client) {

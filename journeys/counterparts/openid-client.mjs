@@ -4,7 +4,7 @@
 import http from 'node:http'
 import * as client from 'openid-client'
 
-const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}', REQUEST = 'plain' } = process.env
+const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}', REQUEST = 'plain', RESPONSE = 'plain' } = process.env
 const redirectURI = `http://127.0.0.1:${PORT}/callback`
 
 async function signingKey() {
@@ -25,6 +25,7 @@ async function authentication() {
 const config = await client.discovery(new URL(ISSUER), CLIENT_ID, undefined, await authentication(), {
   execute: [client.allowInsecureRequests], // loopback http in a test
 })
+if (RESPONSE === 'signed') client.useJwtResponseMode(config)
 const started = new Map() // state → what the callback must match
 
 async function start() {
@@ -53,6 +54,13 @@ async function start() {
   throw new Error(`unknown REQUEST ${REQUEST}`)
 }
 
+// stateOf finds which sign-in an answer belongs to; the library checks the answer.
+function stateOf(parameters) {
+  const response = parameters.get('response')
+  if (response === null) return parameters.get('state')
+  return JSON.parse(Buffer.from(response.split('.')[1], 'base64url')).state
+}
+
 async function finish(request, url) {
   let checked = url
   let body
@@ -62,8 +70,7 @@ async function finish(request, url) {
     body = Buffer.concat(chunks).toString()
     checked = new Request(url, { method: 'POST', body, headers: { 'content-type': 'application/x-www-form-urlencoded' } })
   }
-  const state = body ? new URLSearchParams(body).get('state') : url.searchParams.get('state')
-  const tokens = await client.authorizationCodeGrant(config, checked, started.get(state))
+  const tokens = await client.authorizationCodeGrant(config, checked, started.get(stateOf(body ? new URLSearchParams(body) : url.searchParams)))
   const claims = tokens.claims()
   const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub)
   return { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }

@@ -235,6 +235,9 @@ type Client struct {
 	// RequireSignedRequestObject: every authorization request must be a signed
 	// request object, with nbf. Default false.
 	RequireSignedRequestObject bool `yaml:"require_signed_request_object" eg:"false"`
+	// AuthorizationSignedResponseAlg signs the answers that it asks for with
+	// response_mode jwt, query.jwt or form_post.jwt (JARM). Default "": it may not.
+	AuthorizationSignedResponseAlg string `yaml:"authorization_signed_response_alg" jsonschema:"enum=,enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
 	// DPoPBoundAccessTokens is not available in this version. Default false.
 	DPoPBoundAccessTokens bool `yaml:"dpop_bound_access_tokens" eg:"false"`
 	// IDTokenSignedResponseAlg signs its ID tokens. RS256 only where the service

@@ -36,3 +36,9 @@ func TestLoad_SignedRequests(t *testing.T) {
 		t.Errorf("client = %+v", c)
 	}
 }
+
+func TestLoad_SignedResponses(t *testing.T) {
+	if c := libraryWith(t, "require_par: false", "authorization_signed_response_alg: EdDSA"); c.ResponseSigningAlg != "EdDSA" {
+		t.Errorf("client = %+v", c)
+	}
+}
