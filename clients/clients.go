@@ -40,6 +40,7 @@ type Client struct {
 	RequestObjectSigningAlg    string                // algorithm of its request objects (RFC 9101); empty: we read none
 	RequireSignedRequestObject bool                  // a request that is none is refused
 	RequirePAR                 bool                  // its requests must be pushed (RFC 9126)
+	Resources                  []string              // where it may ask to use its access tokens (RFC 8707), byte for byte
 	ResponseSigningAlg         string                // algorithm of signed authorization responses (JARM); empty: it gets none
 	IDTokenSigningAlg          string                // ES256 unless registered otherwise
 	AccessTokenTTL             time.Duration         // 60 s by default, at most 1 h

@@ -99,6 +99,7 @@ type Grant struct {
 	Scopes        []protocol.Scope
 	Nonce         string
 	CodeChallenge string
+	Audience      []string // resources that access tokens are for (RFC 8707); empty: /userinfo
 	ACR           protocol.ACR
 	AuthTime      time.Time
 	Released      identity.Released

@@ -37,3 +37,13 @@ func (w *world) later(b *browser) reply {
 	w.pass(busy)
 	return b.get(b.choice())
 }
+
+func TestVisit_theGrantNamesTheResourcesOfTheRequest_RFC8707_2(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	req := request()
+	req.Resources = []string{"https://api.test/", "https://tax.test/"}
+	b.identify(req, "tax", "alice")
+	want(t, "code", b.agree().code(), "code-1")
+	want(t, "audience", w.issuer.codes()[0].Audience, req.Resources)
+}

@@ -37,8 +37,9 @@ type AuthRequest struct {
 	UILocales     []string       // BCP 47, most preferred first
 	IdPHint       ProviderID     // only if the client may use it
 	Claims        ClaimsRequest
-	Pushed        string // id of the pushed request that it came by (RFC 9126), "" for none; such a one is answered once
-	SubHint       string // the subject that id_token_hint or claims.sub named, "" for none: anyone else gets login_required
+	Resources     []string // where the access token is to be used (RFC 8707); registered ones only
+	Pushed        string   // id of the pushed request that it came by (RFC 9126), "" for none; such a one is answered once
+	SubHint       string   // the subject that id_token_hint or claims.sub named, "" for none: anyone else gets login_required
 }
 
 // ClaimsRequest is the claims parameter (OpenID Connect Core section 5.5).

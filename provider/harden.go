@@ -143,9 +143,10 @@ func explain(h http.Header, err error) {
 
 // repeated reports whether a parameter occurs twice, in the query, in the body or
 // in both: two readers would take different ones of them (RFC 6749 section 3.1).
+// resource may be repeated (RFC 8707 section 2); nobody picks one of several.
 func repeated(form url.Values) bool {
-	for _, v := range form {
-		if len(v) > 1 {
+	for name, v := range form {
+		if len(v) > 1 && name != "resource" {
 			return true
 		}
 	}

@@ -47,6 +47,7 @@ type metadataDocument struct {
 	RequestParameter      bool                 `json:"request_parameter_supported"`
 	RequestObjectAlgs     []string             `json:"request_object_signing_alg_values_supported"`
 	RequestURIParameter   bool                 `json:"request_uri_parameter_supported"` // true if absent: it must be said
+	DetailTypes           []string             `json:"authorization_details_types_supported"`
 	PARRequired           bool                 `json:"require_pushed_authorization_requests"`
 	IssParameter          bool                 `json:"authorization_response_iss_parameter_supported"`
 }
@@ -79,6 +80,7 @@ func (p *Provider) document(algs []string) metadataDocument {
 		Prompts:               []string{"none", "login", "consent", "select_account"},
 		UILocales:             []string{"fr", "en"},
 		ClaimsParameter:       true,
+		DetailTypes:           detailTypes(),
 		RequestParameter:      true,
 		RequestObjectAlgs:     signingAlgs(),
 		IssParameter:          true,

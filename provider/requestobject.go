@@ -210,7 +210,8 @@ func parseObject(m map[string]json.RawMessage) (o object, ok bool) {
 	return o, ok
 }
 
-// audience is one string or a short list of them (RFC 7519 section 4.1.3).
+// audience is one string or a short list of them (RFC 7519 section 4.1.3); absent,
+// it is nil.
 func audience(raw json.RawMessage) ([]string, bool) {
 	if s, ok := text(raw); ok {
 		return []string{s}, true
@@ -258,11 +259,21 @@ func objectParameters(m map[string]json.RawMessage) (url.Values, *protocol.Error
 		}
 		form.Set("max_age", value)
 	}
-	if raw := m["claims"]; raw != nil {
-		if !bytes.HasPrefix(raw, []byte("{")) {
-			return nil, errObject("claims in the request object is no object")
+	for name, opens := range map[string]string{"claims": "{", "authorization_details": "["} {
+		raw := m[name]
+		if raw != nil && !bytes.HasPrefix(raw, []byte(opens)) {
+			return nil, errObject(name + " in the request object has another type than it should")
 		}
-		form.Set("claims", string(raw))
+		if raw != nil {
+			form.Set(name, string(raw))
+		}
+	}
+	resources, ok := audience(m["resource"]) // one or a list, like aud
+	if !ok {
+		return nil, errObject("resource in the request object is neither a string nor a short list of them")
+	}
+	if resources != nil {
+		form["resource"] = resources
 	}
 	return form, nil
 }

@@ -91,6 +91,9 @@ func (p *Provider) redeem(ctx context.Context, c *clients.Client, form url.Value
 	if !within(form.Get("scope"), g.Scopes) {
 		return nil, protocol.Fail(protocol.InvalidScope, nil, "scope is wider than what was granted")
 	}
+	if g.Audience, err = narrowed(form["resource"], g.Audience); err != nil {
+		return nil, err
+	}
 	return p.issue(ctx, c, g)
 }
 

@@ -41,6 +41,9 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 	if _, ok := p.Clients().Get(a.Client); !ok {
 		return errToken("client is gone")
 	}
+	if !a.isFor(p.Issuer + PathUserInfo) {
+		return errToken("for other resources")
+	}
 	failpoint.Here("userinfo.before-audit")
 	if err := p.record(r.Context(), audit.UserInfoServed, a, "", ""); err != nil {
 		return err
@@ -56,6 +59,7 @@ type access struct {
 	Grant    login.GrantID
 	Client   protocol.ClientID
 	ACR      protocol.ACR
+	Audience []string // empty: /userinfo; see isFor
 	Claims   []string // names of what UserInfo holds, for the audit log
 	Person   string   // for the audit log
 	SealKey  []byte   // likewise
@@ -64,7 +68,7 @@ type access struct {
 
 func accessOf(g login.Grant) access {
 	return access{
-		Grant: g.ID, Client: g.Client, ACR: g.ACR, Claims: words(g.Released.Names()),
+		Grant: g.ID, Client: g.Client, ACR: g.ACR, Audience: g.Audience, Claims: words(g.Released.Names()),
 		Person: g.Person, SealKey: g.SealKey,
 	}
 }

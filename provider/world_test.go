@@ -145,6 +145,10 @@ func testClients() []*clients.Client {
 			c.AccessTokenTTL = 10 * time.Minute
 		}),
 		with("pusher", func(c *clients.Client) { c.RequirePAR = true }),
+		with("caller", func(c *clients.Client) {
+			c.Resources = []string{"https://api.example/v1", "https://tax.example/", issuer + PathUserInfo}
+			c.RequestObjectSigningAlg, c.JWKS = "ES256", clientJWKS()
+		}),
 		with("signer", func(c *clients.Client) { c.RequestObjectSigningAlg, c.JWKS = "ES256", clientJWKS() }),
 		with("fapi", func(c *clients.Client) {
 			c.RequestObjectSigningAlg, c.JWKS = "ES256", clientJWKS()

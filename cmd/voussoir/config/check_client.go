@@ -223,6 +223,13 @@ func (c *checker) requests(k *Client, path string) {
 	if len(k.Scopes) > 0 && !slices.Contains(k.Scopes, string(protocol.OpenID)) {
 		c.add(path+".scopes", "openid is missing: every request must carry it", "scopes: [openid, …]")
 	}
+	for i, r := range k.Resources {
+		at := index(path+".resources", i)
+		c.uri(at, r)
+		if c.ok(at) && slices.Index(k.Resources, r) < i {
+			c.add(at, "this resource is in the list twice", "it once")
+		}
+	}
 	c.known(path+".idp_hints", k.IdPHints, c.providerIDs(), "provider")
 	c.known(path+".id_token_claims", k.IDTokenClaims, claimNames(), "claim")
 	if k.RequireSignedRequestObject && k.RequestObjectSigningAlg == "" && c.ok(path+".request_object_signing_alg") {

@@ -238,6 +238,11 @@ type Client struct {
 	// AuthorizationSignedResponseAlg signs the answers that it asks for with
 	// response_mode jwt, query.jwt or form_post.jwt (JARM). Default "": it may not.
 	AuthorizationSignedResponseAlg string `yaml:"authorization_signed_response_alg" jsonschema:"enum=,enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
+	// Resources are the APIs where it may ask to use its access tokens, by the
+	// resource parameter (RFC 8707), compared byte for byte. A token that names some is
+	// for these only; to read userinfo with it too, our /userinfo must be one of them.
+	// Default [].
+	Resources []string `yaml:"resources" eg:"[https://api.example/]"`
 	// DPoPBoundAccessTokens is not available in this version. Default false.
 	DPoPBoundAccessTokens bool `yaml:"dpop_bound_access_tokens" eg:"false"`
 	// IDTokenSignedResponseAlg signs its ID tokens. RS256 only where the service

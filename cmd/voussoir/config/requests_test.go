@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/voussoir-id/voussoir/clients"
@@ -39,6 +40,13 @@ func TestLoad_SignedRequests(t *testing.T) {
 
 func TestLoad_SignedResponses(t *testing.T) {
 	if c := libraryWith(t, "require_par: false", "authorization_signed_response_alg: EdDSA"); c.ResponseSigningAlg != "EdDSA" {
+		t.Errorf("client = %+v", c)
+	}
+}
+
+func TestLoad_Resources(t *testing.T) {
+	c := libraryWith(t, "require_par: false", "resources: [https://api.example/, https://tax.example/v1]")
+	if !slices.Equal(c.Resources, []string{"https://api.example/", "https://tax.example/v1"}) {
 		t.Errorf("client = %+v", c)
 	}
 }
