@@ -85,13 +85,14 @@ func (a params) unsupported() *protocol.Error {
 	for _, u := range []struct {
 		name string
 		code protocol.ErrorCode
+		why  string
 	}{
-		{"request", protocol.RequestNotSupported},
-		{"request_uri", protocol.RequestURINotSupported},
-		{"registration", protocol.RegistrationNotSupport},
+		{"request", protocol.RequestNotSupported, "this client has registered no request_object_signing_alg"},
+		{"request_uri", protocol.RequestURINotSupported, "request_uri must come from the pushed_authorization_request_endpoint"},
+		{"registration", protocol.RegistrationNotSupport, "registration is not supported"},
 	} {
 		if a.get(u.name) != "" {
-			return protocol.Fail(u.code, nil, u.name+" is not supported")
+			return protocol.Fail(u.code, nil, u.why)
 		}
 	}
 	return nil

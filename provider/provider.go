@@ -4,8 +4,9 @@
 // identity.Released. It never decides what is released, never shows a choice and
 // never sees an unminimised identity.
 //
-// Read in the order of a login: harden.go, par.go, authorize.go, authorize_params.go,
-// codes.go (login calls it), answer.go, token.go, idtoken.go, userinfo.go.
+// Read in the order of a login: harden.go, par.go, requestobject.go, authorize.go,
+// authorize_params.go, codes.go (login calls it), answer.go, jarm.go, token.go,
+// idtoken.go, userinfo.go.
 package provider
 
 import (

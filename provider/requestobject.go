@@ -61,7 +61,9 @@ func (p *Provider) unfold(ctx context.Context, x *exchange) error {
 		return web.Fail(web.Unavailable, err)
 	}
 	if len(uris) != 1 || !client.HasRedirectURI(uris[0]) || redirectInside(objects[0]) != uris[0] {
-		return web.Fail(web.RequestInvalid, err)
+		bad := web.Fail(web.RequestInvalid, err)
+		bad.Back = frontPage(client)
+		return bad
 	}
 	x.fault = err
 	return nil
