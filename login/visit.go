@@ -42,6 +42,7 @@ type visit struct {
 	Request  protocol.AuthRequest
 	Browser  []byte              // SHA-256 of the handle in the browser's cookie
 	Fresh    bool                `json:",omitempty"` // only a sign-in of this visit counts, not the session
+	Another  bool                `json:",omitempty"` // she wants another account of Provider than the one that it signed in
 	Provider protocol.ProviderID `json:",omitempty"` // the last one that she was sent to
 	State    []byte              `json:",omitempty"` // SHA-256 of the state that went there
 
@@ -96,7 +97,7 @@ func (a *sealedAnswer) answer() Answer {
 func (v *visit) at(to Stage) visit {
 	return visit{
 		id: v.id, stage: to, revision: v.revision + 1, expires: v.expires,
-		Request: v.Request, Browser: v.Browser, Fresh: v.Fresh, Provider: v.Provider, State: v.State,
+		Request: v.Request, Browser: v.Browser, Fresh: v.Fresh, Another: v.Another, Provider: v.Provider, State: v.State,
 	}
 }
 

@@ -117,7 +117,11 @@ func (s *Site) Guard(next http.Handler) http.Handler {
 	}
 	misdirected := refuse(http.StatusMisdirectedRequest, RequestInvalid)
 	tooLong := refuse(http.StatusRequestURITooLong, TooLarge)
-	badMethod := refuse(http.StatusMethodNotAllowed, MethodNotAllowed)
+	refused := refuse(http.StatusMethodNotAllowed, MethodNotAllowed)
+	badMethod := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", "GET, HEAD, POST") // RFC 9110 section 15.5.6
+		refused.ServeHTTP(w, r)
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case len(r.RequestURI) > maxURL || len(r.URL.Path)+len(r.URL.RawQuery) > maxURL:
