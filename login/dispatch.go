@@ -84,6 +84,12 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 	} else if other {
 		return s.end(ctx, v, ruleOtherPerson, protocol.Fail(protocol.LoginRequired, nil, "another person signed in than the one that was named"))
 	}
+	if offers, _ := s.offers(client, v.Request); !selectable(offers, v.SignIn.Provider) {
+		if err := s.disown(ctx, v); err != nil {
+			return nil, err
+		}
+		return s.next(ctx, v, h)
+	}
 	d, err := s.decide(ctx, v, client, *v.SignIn, v.Decision.Ask != policies.AskNothing)
 	switch {
 	case err != nil:
@@ -101,6 +107,16 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 		return s.end(ctx, v, rulePromptNone, protocol.Fail(protocol.InteractionRequired, nil, "the person would have to be informed"))
 	}
 	return Ask{}, nil
+}
+
+// disown takes a visit back to the choice whose provider was switched off, or
+// forbidden here, while the question was open: what it says of people may be why.
+func (s *Service) disown(ctx context.Context, v *visit) error {
+	n := notice{Code: web.NoticeUnavailable}
+	if err := s.record(ctx, by(s.event(audit.ProviderFailed, v, string(n.Code)), *v.SignIn)); err != nil {
+		return err
+	}
+	return s.advance(ctx, v, v.back(&n))
 }
 
 // identified takes the visit to Asking: who signed in, and what policy says of
