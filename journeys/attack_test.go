@@ -194,14 +194,14 @@ func TestAttack_ASilentRequestIsNoOracle_AZ14(t *testing.T) {
 		extra url.Values
 		want  string
 	}{
-		"here she agreed":                      {library, libraryScope, nil, "code"},
-		"with her provider as hint":            {library, libraryScope, url.Values{"idp_hint": {lowProvider}}, "code"},
-		"with another provider as hint":        {library, libraryScope, url.Values{"idp_hint": {highProvider}}, "code"},
-		"another subject":                      {library, libraryScope, sub, "login_required"},
-		"a higher level":                       {library, libraryScope, url.Values{"acr_values": {"eidas2"}}, "login_required"},
-		"another service":                      {canteen, "openid given_name", nil, "interaction_required"},
-		"another service with another hint":    {canteen, "openid given_name", url.Values{"idp_hint": {highProvider}}, "interaction_required"},
-		"a claim that no policy allows": {library, libraryScope, url.Values{"claims": {`{"userinfo":{"birthdate":{"essential":true}}}`}}, "code"},
+		"here she agreed":                   {library, libraryScope, nil, "code"},
+		"with her provider as hint":         {library, libraryScope, url.Values{"idp_hint": {lowProvider}}, "code"},
+		"with another provider as hint":     {library, libraryScope, url.Values{"idp_hint": {highProvider}}, "code"},
+		"another subject":                   {library, libraryScope, sub, "login_required"},
+		"a higher level":                    {library, libraryScope, url.Values{"acr_values": {"eidas2"}}, "login_required"},
+		"another service":                   {canteen, "openid given_name", nil, "interaction_required"},
+		"another service with another hint": {canteen, "openid given_name", url.Values{"idp_hint": {highProvider}}, "interaction_required"},
+		"a claim that no policy allows":     {library, libraryScope, url.Values{"claims": {`{"userinfo":{"birthdate":{"essential":true}}}`}}, "code"},
 	} {
 		if got := silent(tt.s, tt.scope, tt.extra); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)

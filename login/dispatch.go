@@ -1,6 +1,7 @@
 package login
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -94,7 +95,7 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 	switch {
 	case err != nil:
 		return nil, err
-	case !d.SameQuestion(*v.Decision):
+	case !d.SameQuestion(*v.Decision) || !bytes.Equal(v.Wording, s.wording(client)):
 		if err := s.identified(ctx, v, client, *v.SignIn); err != nil {
 			return nil, err
 		}
@@ -128,7 +129,7 @@ func (s *Service) identified(ctx context.Context, v *visit, client *clients.Clie
 		return err
 	}
 	next := v.at(Asking)
-	next.Provider, next.SignIn, next.Decision = in.Provider, &in, &d
+	next.Provider, next.SignIn, next.Decision, next.Wording = in.Provider, &in, &d, s.wording(client)
 	for i := range events {
 		events[i] = under(events[i], d, d.Shown())
 	}

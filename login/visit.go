@@ -51,6 +51,7 @@ type visit struct {
 	Pending  []byte             `json:",omitempty"` // AtProvider: for Finish
 	SignIn   *signIn            `json:",omitempty"` // Asking
 	Decision *policies.Decision `json:",omitempty"` // Asking: what the page asks
+	Wording  []byte             `json:",omitempty"` // Asking: digest of what it says beside that
 	Answer   *sealedAnswer      `json:",omitempty"` // Done
 	Since    time.Time          `json:",omitzero"`  // Answered, Done: since when; AtProvider: since when its answer is being verified
 }

@@ -362,6 +362,21 @@ func TestVisit_anHoursPause(t *testing.T) {
 	want(t, "the answer", b.post(action, url.Values{"answer": {"agree"}}).Error.Code, web.FlowUnknown)
 }
 
+func TestVisit_onlyTheWordsChangeWhileThePageIsOpen(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.identify(request(), "tax", "alice")
+	action := b.get(b.choice() + "/consent").Consent.Action
+	p := library()
+	p.Purpose = protocol.Text{"en": "Tell the police what you read"} // and somebody forgot the version
+	w.reload(policies.NewTable(p), nil)
+	want(t, "she is asked again", b.post(action, url.Values{"answer": {"agree"}}).To, b.choice()+"/consent")
+	want(t, "codes", len(w.issuer.codes()), 0)
+	want(t, "purpose", b.get(b.choice()+"/consent").Consent.Purpose, p.Purpose)
+	b.agree()
+	want(t, "codes", len(w.issuer.codes()), 1)
+}
+
 func TestVisit_thePolicyChangesWhileThePageIsOpen(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
