@@ -8,6 +8,7 @@ import (
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
@@ -80,16 +81,18 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 	if err != nil {
 		return nil, err
 	}
+	// Switched off, or forbidden here, since she signed in there: what it said of
+	// her counts no more, for it may be why it was switched off.
+	if offers, _ := s.offers(client, v.Request); !selectable(offers, v.SignIn.Provider) {
+		if err := s.failed(ctx, v, &federation.Error{Provider: v.SignIn.Provider, Kind: federation.Unavailable, Err: errSwitchedOff}); err != nil {
+			return nil, err
+		}
+		return s.next(ctx, v, h)
+	}
 	if other, err := s.isSomeoneElse(ctx, v, *v.SignIn); err != nil {
 		return nil, err
 	} else if other {
 		return s.end(ctx, v, ruleOtherPerson, protocol.Fail(protocol.LoginRequired, nil, "another person signed in than the one that was named"))
-	}
-	if offers, _ := s.offers(client, v.Request); !selectable(offers, v.SignIn.Provider) {
-		if err := s.disown(ctx, v); err != nil {
-			return nil, err
-		}
-		return s.next(ctx, v, h)
 	}
 	d, err := s.decide(ctx, v, client, *v.SignIn, v.Decision.Ask != policies.AskNothing)
 	switch {
@@ -108,16 +111,6 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 		return s.end(ctx, v, rulePromptNone, protocol.Fail(protocol.InteractionRequired, nil, "the person would have to be informed"))
 	}
 	return Ask{}, nil
-}
-
-// disown takes a visit back to the choice whose provider was switched off, or
-// forbidden here, while the question was open: what it says of people may be why.
-func (s *Service) disown(ctx context.Context, v *visit) error {
-	n := notice{Code: web.NoticeUnavailable}
-	if err := s.record(ctx, by(s.event(audit.ProviderFailed, v, string(n.Code)), *v.SignIn)); err != nil {
-		return err
-	}
-	return s.advance(ctx, v, v.back(&n))
 }
 
 // identified takes the visit to Asking: who signed in, and what policy says of
