@@ -19,7 +19,7 @@ const (
 	RuleFirstTime     = "first-time"             // she has not answered before, or withdrew
 	RuleInformed      = "informed"               // the same on another basis than consent: she is told
 	RulePolicyChanged = "policy-changed"         // she answered under another policy or version
-	RuleExpired       = "expired"                // her answer was remembered until now
+	RuleExpired       = "expired"                // her answer was remembered until now, or for longer than the policy now allows
 	RuleNewClaim      = "new-claim"              // more is asked than she has seen, or agreed to
 	RuleStanding      = "standing"               // her earlier answer covers it
 )
