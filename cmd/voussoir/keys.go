@@ -109,12 +109,16 @@ func (p *program) withRing(ctx context.Context, file string, do func(*keys.Ring)
 	if err := started(c); err != nil {
 		return err
 	}
+	if err := ownKeys(c.Data); err != nil { // before SQLite makes files of its own
+		return err
+	}
+	events := newEvents(p.err)
 	records, err := sql.OpenRecords(ctx, sql.Config{Dir: c.Data, Now: p.now})
 	if err != nil {
 		return err
 	}
 	defer records.Close() //nolint:errcheck // each write was acknowledged
-	ring, err := openRing(ctx, c, records, p.now)
+	ring, err := openRing(ctx, c, records, events, p.now)
 	if err != nil {
 		return err
 	}
@@ -126,7 +130,13 @@ func (p *program) withRing(ctx context.Context, file string, do func(*keys.Ring)
 	if err := ring.AuditTo(ctx, log); err != nil {
 		return err
 	}
-	return do(ring)
+	if err := syncKeys(ctx, ring, records, events); err != nil {
+		return err
+	}
+	if err := do(ring); err != nil {
+		return err
+	}
+	return syncKeys(ctx, ring, records, events)
 }
 
 // keyLine is a key as the list shows it; times are RFC 3339, empty: not yet.
