@@ -7,6 +7,7 @@ import (
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
@@ -78,6 +79,14 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 	client, err := s.client(v)
 	if err != nil {
 		return nil, err
+	}
+	// Switched off, or forbidden here, since she signed in there: what it said of
+	// her counts no more, for it may be why it was switched off.
+	if offers, _ := s.offers(client, v.Request); !selectable(offers, v.SignIn.Provider) {
+		if err := s.failed(ctx, v, &federation.Error{Provider: v.SignIn.Provider, Kind: federation.Unavailable, Err: errSwitchedOff}); err != nil {
+			return nil, err
+		}
+		return s.next(ctx, v, h)
 	}
 	if other, err := s.isSomeoneElse(ctx, v, *v.SignIn); err != nil {
 		return nil, err
