@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -429,4 +430,28 @@ func TestReload_UnderLoadCostsNobodyASignIn(t *testing.T) {
 	crowd.Wait()
 	close(stop)
 	storm.Wait()
+}
+
+// TestFirstStart_KilledAnywhereStartsAgain kills the very first start at its nth
+// write, flush or rename, and its successor must need nobody's help. Needs strace.
+func TestFirstStart_KilledAnywhereStartsAgain(t *testing.T) {
+	whole(t)
+	if exec.Command("strace", "-o", os.DevNull, "true").Run() != nil {
+		t.Skip("strace is not there or may not trace")
+	}
+	for n := 1; n <= 33; n += 4 {
+		w := newFaultWorld(t, sandboxed(t, linteau()), sandboxed(t, linteau()))
+		w.proc.stop()
+		if err := os.RemoveAll(w.data); err != nil {
+			t.Fatal(err)
+		}
+		inject := fmt.Sprintf("inject=fsync,fdatasync,rename,renameat,pwrite64,ftruncate:signal=SIGKILL:when=%d", n)
+		first := launch(t, nil, "", "strace", "-f", "-o", os.DevNull, "-e", inject, binary(t, ""), "serve", "--config", w.file)
+		eventually(t, "the first start dies", first.ended)
+		w.proc = launch(t, nil, w.broker+"/readyz", binary(t, ""), "serve", "--config", w.file)
+		if w.signIn(w.library, "one", "camille")["sub"] == nil {
+			t.Errorf("killed at %d: no subject", n)
+		}
+		w.proc.stop()
+	}
 }

@@ -260,7 +260,10 @@ func TestKeys(t *testing.T) {
 	if states("active") != 1 || states("next") != 1 {
 		t.Fatalf("at first:\n%s", list())
 	}
-	if code, out, errs := say(t, "keys", "rotate", "--config", file); code != exitOK || !strings.Contains(out, "is the active ES256 key now") {
+	if code, _, errs := say(t, "keys", "rotate", "--config", file); code != exitFailure || !strings.Contains(errs, "may not know the next ES256 key yet") {
+		t.Errorf("rotate at once: exit %d: %s", code, errs)
+	}
+	if code, out, errs := say(t, "keys", "rotate", "--early", "--config", file); code != exitOK || !strings.Contains(out, "is the active ES256 key now") {
 		t.Fatalf("rotate: exit %d: %s%s", code, out, errs)
 	}
 	if states("active") != 1 || states("next") != 1 || states("retired") != 1 {
