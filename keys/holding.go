@@ -162,10 +162,11 @@ func (r *Ring) JWKS() (body []byte, etag string) {
 	return h.jwks, h.etag
 }
 
-// Description is what anyone may know of a signing key.
+// Description is what anyone may know of a signing key, and what the records keep
+// of it.
 type Description struct {
 	KID       string
-	Alg       string
+	Alg       string // JWS algorithm (RFC 7518 section 3.1)
 	State     State
 	Created   time.Time
 	Activated time.Time // zero: not yet

@@ -17,11 +17,14 @@ const (
 	selectKeys = `SELECT kid, alg, state, created, activated, retired FROM key_metadata ORDER BY created, kid`
 )
 
-// PutKey implements keys.MetadataStore.
-func (r *Records) PutKey(ctx context.Context, m keys.Metadata) error {
+// PutKey puts on record what a signing key is and where it stands, so that auditors
+// know it also when the key file is lost or rolled back to an older copy. A key that
+// is there already moves on; one whose algorithm or birth differs from the record is
+// an error, and changes nothing.
+func (r *Records) PutKey(ctx context.Context, m keys.Description) error {
 	var changed int64
 	err := r.db.do(ctx, func(t *tx) (err error) {
-		changed, err = t.exec(putKey, m.KID, m.Alg, m.State, micros(m.Created), nullMicros(m.Activated), nullMicros(m.Retired))
+		changed, err = t.exec(putKey, m.KID, m.Alg, string(m.State), micros(m.Created), nullMicros(m.Activated), nullMicros(m.Ended))
 		return err
 	})
 	if err == nil && changed == 0 {
@@ -30,14 +33,14 @@ func (r *Records) PutKey(ctx context.Context, m keys.Metadata) error {
 	return wrap(err, "put key metadata")
 }
 
-// Keys implements keys.MetadataStore.
-func (r *Records) Keys(ctx context.Context) ([]keys.Metadata, error) {
-	var out []keys.Metadata
+// Keys lists every key there ever was, oldest first.
+func (r *Records) Keys(ctx context.Context) ([]keys.Description, error) {
+	var out []keys.Description
 	err := r.db.all(ctx, func(row scanner) error {
-		var m keys.Metadata
+		var m keys.Description
 		var created int64
 		var activated, retired sql.NullInt64
-		if err := row.Scan(&m.KID, &m.Alg, &m.State, &created, &activated, &retired); err != nil {
+		if err := row.Scan(&m.KID, &m.Alg, (*string)(&m.State), &created, &activated, &retired); err != nil {
 			return err
 		}
 		m.Created = fromMicros(created)
@@ -45,7 +48,7 @@ func (r *Records) Keys(ctx context.Context) ([]keys.Metadata, error) {
 			m.Activated = fromMicros(activated.Int64)
 		}
 		if retired.Valid {
-			m.Retired = fromMicros(retired.Int64)
+			m.Ended = fromMicros(retired.Int64)
 		}
 		out = append(out, m)
 		return nil
