@@ -141,7 +141,7 @@ func New(c Config) (*Provider, error) {
 
 // Description is what the directory shows of the provider.
 func (p *Provider) Description() federation.Description {
-	return federation.Description{ID: p.cfg.ID, Name: p.cfg.Name, MaxACR: p.cfg.ACR.Max, Civil: p.cfg.Civil}
+	return federation.Description{ID: p.cfg.ID, Name: p.cfg.Name, MaxACR: p.cfg.ACR.Max}
 }
 
 // Ready fetches metadata and keys if they are not at hand, and says why they
