@@ -25,11 +25,11 @@ type People interface {
 }
 
 // Ledger keeps receipts and standing answers. When Record returns nil, the
-// receipt, its audit entry and, if remember is set and the act is an answer that
-// she gave, the standing answer are durable, all or nothing. Of e only the flow,
-// the seal key and the outcome count. Implemented by consent.Ledger.
+// receipt, its audit entry and, if the act is an answer that she gave and its
+// Until is set, the standing answer are durable, all or nothing. Of e only the
+// flow, the seal key and the outcome count. Implemented by consent.Ledger.
 type Ledger interface {
-	Record(ctx context.Context, r consent.Receipt, remember bool, e audit.Event) (consent.Receipt, error)
+	Record(ctx context.Context, r consent.Receipt, e audit.Event) (consent.Receipt, error)
 	Standing(ctx context.Context, p identity.PersonID, c protocol.ClientID) (*consent.Standing, error)
 }
 
