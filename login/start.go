@@ -35,9 +35,9 @@ func (s *Service) Start(ctx context.Context, req protocol.AuthRequest, h http.He
 	if !ok {
 		return Started{}, protocol.Fail(protocol.UnauthorizedClient, nil, "the client is not registered")
 	}
-	offers, code := s.offers(client, req)
-	if code != "" {
-		return Started{}, s.turnAway(ctx, v, code)
+	offers, denial := s.offers(client, req)
+	if denial != "" {
+		return Started{}, s.turnAway(ctx, v, denial)
 	}
 	started := s.event(audit.LoginStarted, v, outcomeOK)
 	started.Public.ACR = string(s.Policies().RequiredACR(client, req))
@@ -63,13 +63,13 @@ func (s *Service) Start(ctx context.Context, req protocol.AuthRequest, h http.He
 }
 
 // turnAway is the answer for a service whose request no provider can meet.
-func (s *Service) turnAway(ctx context.Context, v *visit, code protocol.ErrorCode) error {
-	denied := s.event(audit.LoginDenied, v, string(code))
-	denied.Public.Rule = ruleOf(code)
+func (s *Service) turnAway(ctx context.Context, v *visit, denial protocol.ErrorCode) error {
+	denied := s.event(audit.LoginDenied, v, string(denial))
+	denied.Public.Rule = ruleOf(denial)
 	if err := s.record(ctx, denied); err != nil {
 		return err
 	}
-	return protocol.Fail(code, nil, describe(code))
+	return protocol.Fail(denial, nil, describe(denial))
 }
 
 func (s *Service) create(ctx context.Context, v *visit) error {
@@ -97,8 +97,8 @@ func (s *Service) direct(ctx context.Context, v *visit, offers []policies.Offer,
 	if to == "" {
 		return "", nil
 	}
-	x, err := s.session(ctx, v, offers, h)
-	if err != nil || x != nil {
+	sso, err := s.session(ctx, v, offers, h)
+	if err != nil || sso != nil {
 		return "", err
 	}
 	return to, nil
