@@ -1,6 +1,6 @@
-// Package clients owns what we know of services: registration data, sector,
-// keys, redirect URIs, and where they are loaded from. It never decides what a
-// service may receive; see policies.
+// Package clients owns what we know of services: registration data, sector, keys,
+// and what makes a redirect URI good. It never decides what a service may receive;
+// see policies. cmd/voussoir/config makes the set from the configuration.
 package clients
 
 import (
