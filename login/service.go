@@ -33,9 +33,9 @@ type Ledger interface {
 	Standing(ctx context.Context, p identity.PersonID, c protocol.ClientID) (*consent.Standing, error)
 }
 
-// Log is the audit log: entries are durable when Append returns nil. Implemented
-// by audit.Log.
-type Log interface {
+// Recorder appends to the audit log; entries are durable when it returns nil.
+// Implemented by audit.Log.
+type Recorder interface {
 	Append(ctx context.Context, e ...audit.Event) (audit.Receipt, error)
 }
 
@@ -62,7 +62,7 @@ type Config struct {
 	People    People
 	Deriver   identity.Deriver // for pairwise subjects
 	Consent   Ledger
-	Audit     Log
+	Audit     Recorder
 	Issuer    Issuer
 	Site      Site
 	Note      func(r *http.Request, attrs ...slog.Attr) // adds to the request's event line; web.Note

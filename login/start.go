@@ -39,15 +39,7 @@ func (s *Service) Start(ctx context.Context, req protocol.AuthRequest, h http.He
 	if denial != "" {
 		return Started{}, s.turnAway(ctx, v, denial)
 	}
-	started := s.event(audit.LoginStarted, v, outcomeOK)
-	started.Public.ACR = string(s.Policies().RequiredACR(client, req))
-	out := departure{next: *v, url: choicePath(v.id)}
-	events := []audit.Event{started}
-	direct, err := s.direct(ctx, v, offers, h)
-	if err == nil && direct != "" {
-		out, err = s.leave(ctx, v, client, direct)
-		events = append(events, out.event)
-	}
+	out, events, err := s.setOut(ctx, v, client, offers, h)
 	if err != nil {
 		return Started{}, err
 	}
@@ -60,6 +52,22 @@ func (s *Service) Start(ctx context.Context, req protocol.AuthRequest, h http.He
 	// A crash from here on leaves a visit that nobody has the cookie of.
 	failpoint.Here("start.after-create")
 	return Started{URL: out.url, Cookies: flowCookies(h, v.id, handle, s.FlowTTL)}, nil
+}
+
+// setOut is where a new visit goes first, to the choice or straight to a provider,
+// and what goes on record of it.
+func (s *Service) setOut(ctx context.Context, v *visit, client *clients.Client, offers []policies.Offer, h http.Header) (departure, []audit.Event, error) {
+	started := s.event(audit.LoginStarted, v, outcomeOK)
+	started.Public.ACR = string(s.Policies().RequiredACR(client, v.Request))
+	to, err := s.direct(ctx, v, offers, h)
+	if err != nil {
+		return departure{}, nil, err
+	}
+	if to == "" {
+		return departure{next: *v, url: choicePath(v.id)}, []audit.Event{started}, nil
+	}
+	out, err := s.leave(ctx, v, client, to)
+	return out, []audit.Event{started, out.event}, err
 }
 
 // turnAway is the answer for a service whose request no provider can meet.
