@@ -24,7 +24,7 @@ const (
 	LoginDenied     Kind = "login.denied"     // policy denied
 	ConsentGiven    Kind = "consent.given"    // she agreed; claims released
 	ConsentRefused  Kind = "consent.refused"  // she refused
-	ConsentInformed Kind = "consent.informed" // informed on another basis; claims released
+	Informed        Kind = "consent.informed" // informed on another basis; claims released
 	ConsentStanding Kind = "consent.standing" // an earlier answer covered it; claims released
 	TokenIssued     Kind = "token.issued"
 	CodeReused      Kind = "code.reused" // second use: what the first bought is revoked

@@ -116,7 +116,7 @@ func (r Receipt) kind() audit.Kind {
 	case Refused:
 		return audit.ConsentRefused
 	case Informed:
-		return audit.ConsentInformed
+		return audit.Informed
 	case Reused:
 		return audit.ConsentStanding
 	}

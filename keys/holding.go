@@ -162,11 +162,10 @@ func (r *Ring) JWKS() (body []byte, etag string) {
 	return h.jwks, h.etag
 }
 
-// Description is what anyone may know of a signing key, and what the records keep
-// of it.
+// Description is what anyone may know of a signing key.
 type Description struct {
 	KID       string
-	Alg       string // JWS algorithm (RFC 7518 section 3.1)
+	Alg       string
 	State     State
 	Created   time.Time
 	Activated time.Time // zero: not yet

@@ -25,7 +25,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 		return cmp.Or(x.err, error(web.Fail(web.RequestInvalid, errLibrary)))
 	}
 	p.Note(r, slog.String("client", string(x.client.ID)))
-	if !x.begun { // the library knows a reason against this URI that we do not
+	if !x.submitted { // the library knows a reason against this URI that we do not
 		return web.Fail(web.RedirectInvalid, errLibrary)
 	}
 	if x.err != nil {

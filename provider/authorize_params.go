@@ -86,7 +86,7 @@ func (a params) unsupported() *protocol.Error {
 	}{
 		{"request", protocol.RequestNotSupported},
 		{"request_uri", protocol.RequestURINotSupported},
-		{"registration", protocol.RegistrationNotSupported},
+		{"registration", protocol.RegistrationNotSupport},
 	} {
 		if a.get(u.name) != "" {
 			return protocol.Fail(u.code, nil, u.name+" is not supported")

@@ -28,11 +28,11 @@ type exchange struct {
 	form   url.Values
 
 	// /authorize
-	client   *clients.Client      // set once the redirect URI is proven
-	req      protocol.AuthRequest // enough to answer an error, once client is set
-	location string               // where the browser goes, when err is nil
-	cookies  []*http.Cookie
-	begun    bool // the request reached begin
+	client    *clients.Client      // set once the redirect URI is proven
+	req       protocol.AuthRequest // enough to answer an error, once client is set
+	location  string               // where the browser goes, when err is nil
+	cookies   []*http.Cookie
+	submitted bool // the request reached begin
 
 	// /token
 	credentials credentials
@@ -115,7 +115,7 @@ func (s opServer) VerifyAuthRequest(ctx context.Context, r *op.Request[oidc.Auth
 // Authorize runs after: its error goes back to the service.
 func (s opServer) Authorize(ctx context.Context, _ *op.ClientRequest[oidc.AuthRequest]) (*op.Redirect, error) {
 	x := exchangeOf(ctx)
-	x.begun = true
+	x.submitted = true
 	x.err = s.p.begin(ctx, x)
 	return op.NewRedirect("/"), nil
 }

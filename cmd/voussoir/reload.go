@@ -13,6 +13,7 @@ import (
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
+	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/provider"
 )
 
@@ -100,19 +101,14 @@ func (b *broker) recordConfig(ctx context.Context, s *snapshot) error {
 }
 
 // recordKeys puts the life of each key into the records, for auditors, also when
-// the key file is lost. It writes nothing when nothing has changed. Called at the
-// start and then by watchKeys alone, so keysOnRecord needs no lock.
+// the key file is lost.
 func (b *broker) recordKeys(ctx context.Context) error {
-	now := b.ring.Keys()
-	if slices.Equal(now, b.keysOnRecord) {
-		return nil
-	}
-	for _, k := range now {
-		if err := b.records.PutKey(ctx, k); err != nil {
+	for _, k := range b.ring.Keys() {
+		m := keys.Metadata{KID: k.KID, Alg: k.Alg, State: string(k.State), Created: k.Created, Activated: k.Activated, Retired: k.Ended}
+		if err := b.records.PutKey(ctx, m); err != nil {
 			return fmt.Errorf("put key %s on record: %w", k.KID, err)
 		}
 	}
-	b.keysOnRecord = now
 	return nil
 }
 

@@ -17,7 +17,6 @@ import (
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
-	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
@@ -284,37 +283,4 @@ func TestKeys(t *testing.T) {
 	if code, _, errs := say(t, "keys", "rotate", "--alg", "RS256", "--config", file); code != exitFailure || !strings.Contains(errs, "no keys for RS256") {
 		t.Errorf("rotate of nothing: exit %d: %s", code, errs)
 	}
-}
-
-func TestKeys_TheRecordsKnowEachOneAndWhereItStands(t *testing.T) {
-	file, _ := writeConfig(t)
-	b := newBroker(t, file, io.Discard)
-	same := func(when string) {
-		t.Helper()
-		got, err := b.records.Keys(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		states := map[string]keys.State{}
-		for _, k := range got {
-			states[k.KID] = k.State
-		}
-		for _, k := range b.ring.Keys() {
-			if states[k.KID] != k.State {
-				t.Errorf("%s: the records have key %s as %q, the ring as %q", when, k.KID, states[k.KID], k.State)
-			}
-			delete(states, k.KID)
-		}
-		if len(states) > 0 {
-			t.Errorf("%s: the records have %d keys that the ring has not", when, len(states))
-		}
-	}
-	same("at the start")
-	if err := b.ring.Rotate(t.Context(), "ES256"); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.recordKeys(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	same("after a rotation")
 }

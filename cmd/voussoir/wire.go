@@ -45,8 +45,6 @@ type broker struct {
 	events  *slog.Logger
 	now     func() time.Time
 	undo    []func() // in the order of opening
-
-	keysOnRecord []keys.Description // see recordKeys
 }
 
 // wire builds a broker, from the keys at the bottom to the routes at the top.

@@ -58,7 +58,7 @@ func do(t *testing.T, w world) deed {
 	if must(t, err); !first {
 		t.Fatal("the code was not new")
 	}
-	must(t, w.records.PutKey(ctx, keys.Description{KID: "k1", Alg: "ES256", State: "active", Created: day()}))
+	must(t, w.records.PutKey(ctx, keys.Metadata{KID: "k1", Alg: "ES256", State: "active", Created: day()}))
 	return d
 }
 
@@ -207,7 +207,7 @@ func everything(ctx context.Context, w world, d deed) map[string]error {
 	_, out["CountReceipts"] = w.records.CountReceipts(ctx)
 	out["AppendEntries"] = w.records.AppendEntries(ctx, e)
 	_, out["Consume"] = w.records.Consume(ctx, "code", "y", day().Add(time.Minute), day())
-	out["PutKey"] = w.records.PutKey(ctx, keys.Description{KID: "k2"})
+	out["PutKey"] = w.records.PutKey(ctx, keys.Metadata{KID: "k2"})
 	_, out["Keys"] = w.records.Keys(ctx)
 	_, out["Sweep records"] = w.records.Sweep(ctx, day())
 	out["Ping records"] = w.records.Ping(ctx)
@@ -292,7 +292,7 @@ func TestEntries_InTheOrderInWhichTheyBecameDurable(t *testing.T) {
 
 func TestKeys_MoveOnButNeverChangeTheirNature(t *testing.T) {
 	r := openRecords(t, t.TempDir())
-	k := keys.Description{KID: "k1", Alg: "ES256", State: "next", Created: day()}
+	k := keys.Metadata{KID: "k1", Alg: "ES256", State: "next", Created: day()}
 	must(t, r.PutKey(t.Context(), k))
 	k.State, k.Activated = "active", day().Add(time.Hour)
 	must(t, r.PutKey(t.Context(), k))

@@ -21,10 +21,10 @@ const (
 // know it also when the key file is lost or rolled back to an older copy. A key that
 // is there already moves on; one whose algorithm or birth differs from the record is
 // an error, and changes nothing.
-func (r *Records) PutKey(ctx context.Context, m keys.Description) error {
+func (r *Records) PutKey(ctx context.Context, m keys.Metadata) error {
 	var changed int64
 	err := r.db.do(ctx, func(t *tx) (err error) {
-		changed, err = t.exec(putKey, m.KID, m.Alg, string(m.State), micros(m.Created), nullMicros(m.Activated), nullMicros(m.Ended))
+		changed, err = t.exec(putKey, m.KID, m.Alg, m.State, micros(m.Created), nullMicros(m.Activated), nullMicros(m.Retired))
 		return err
 	})
 	if err == nil && changed == 0 {
@@ -34,13 +34,13 @@ func (r *Records) PutKey(ctx context.Context, m keys.Description) error {
 }
 
 // Keys lists every key there ever was, oldest first.
-func (r *Records) Keys(ctx context.Context) ([]keys.Description, error) {
-	var out []keys.Description
+func (r *Records) Keys(ctx context.Context) ([]keys.Metadata, error) {
+	var out []keys.Metadata
 	err := r.db.all(ctx, func(row scanner) error {
-		var m keys.Description
+		var m keys.Metadata
 		var created int64
 		var activated, retired sql.NullInt64
-		if err := row.Scan(&m.KID, &m.Alg, (*string)(&m.State), &created, &activated, &retired); err != nil {
+		if err := row.Scan(&m.KID, &m.Alg, &m.State, &created, &activated, &retired); err != nil {
 			return err
 		}
 		m.Created = fromMicros(created)
@@ -48,7 +48,7 @@ func (r *Records) Keys(ctx context.Context) ([]keys.Description, error) {
 			m.Activated = fromMicros(activated.Int64)
 		}
 		if retired.Valid {
-			m.Ended = fromMicros(retired.Int64)
+			m.Retired = fromMicros(retired.Int64)
 		}
 		out = append(out, m)
 		return nil

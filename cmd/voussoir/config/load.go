@@ -185,9 +185,9 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		Sector: k.Sector, Policy: k.Policy,
 		RequirePKCE: on(k.RequirePKCE), RequireNonce: on(k.RequireNonce), RequireState: on(k.RequireState),
 		IDTokenSigningAlg: k.IDTokenSignedResponseAlg, AccessTokenTTL: lifetime,
-		IdPHints:        words[protocol.ProviderID](k.IdPHints),
-		Scopes:          words[protocol.Scope](k.Scopes),
-		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims),
+		IdPHints:       words[protocol.ProviderID](k.IdPHints),
+		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
+		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims), AllowInsecureBackend: c.f.Development,
 	}
 	if out.Sector == "" {
 		out.Sector = clients.Sector(k.RedirectURIs)
