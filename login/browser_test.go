@@ -149,7 +149,7 @@ func TestBrowser_anAlteredStateIsRefused_FB07(t *testing.T) {
 	want(t, "at another provider's path (mix-up)", b.signIn("post", state, "alice").Error.Code, web.CallbackInvalid)
 	want(t, "state twice", b.get("/callback/tax?code=alice&state="+state+"&state="+old).Error.Code, web.CallbackInvalid)
 	want(t, "malformed", b.get("/callback/tax?state="+state+"&code=%zz").Error.Code, web.CallbackInvalid)
-	want(t, "oversized", b.get("/callback/tax?state="+state+"&code="+strings.Repeat("a", maxAnswer)).Error.Code, web.CallbackInvalid)
+	want(t, "oversized", b.get("/callback/tax?state="+state+"&code="+strings.Repeat("a", maxCallback)).Error.Code, web.CallbackInvalid)
 	want(t, "exchanges", w.tax.exchanges.Load()+w.post.exchanges.Load(), int64(0))
 	want(t, "the right one still works", b.signIn("tax", state, "alice").To, b.choice()+"/consent")
 }

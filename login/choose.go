@@ -15,7 +15,8 @@ import (
 	"github.com/voussoir-id/voussoir/web"
 )
 
-// offers are the providers of this visit, by the configuration of this moment.
+// offers are the providers of this visit, by the configuration of this moment, or
+// why there is none: the error code for the service.
 func (s *Service) offers(client *clients.Client, req protocol.AuthRequest) ([]policies.Offer, protocol.ErrorCode) {
 	all := s.Directory().All()
 	facts := make([]policies.ProviderFacts, len(all))
@@ -29,17 +30,17 @@ func selectable(offers []policies.Offer, id protocol.ProviderID) bool {
 	return slices.Contains(offers, policies.Offer{ID: id})
 }
 
-// ruleOf names the rule behind an answer of Offer.
-func ruleOf(code protocol.ErrorCode) string {
-	if code == protocol.UnmetAuthentication {
+// ruleOf names the rule behind a denial of offers.
+func ruleOf(denial protocol.ErrorCode) string {
+	if denial == protocol.UnmetAuthentication {
 		return policies.RuleACR
 	}
 	return policies.RuleNoPolicy
 }
 
-// describe tells the service's developers.
-func describe(code protocol.ErrorCode) string {
-	if code == protocol.UnmetAuthentication {
+// describe explains a denial of offers to the service's developers.
+func describe(denial protocol.ErrorCode) string {
+	if denial == protocol.UnmetAuthentication {
 		return "no identity provider that may be used here reaches the level"
 	}
 	return "the client may not receive anything"
@@ -88,9 +89,9 @@ func (s *Service) pick(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	offers, code := s.offers(client, v.Request)
+	offers, denial := s.offers(client, v.Request)
 	switch {
-	case !v.stage.undecided() || code != "":
+	case !v.stage.undecided() || denial != "":
 		return s.carryOn(r.Context(), w, r, v)
 	case !one || !selectable(offers, protocol.ProviderID(id)):
 		return web.Fail(web.ProviderUnknown, nil)

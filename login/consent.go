@@ -133,7 +133,7 @@ func (s *Service) answered(ctx context.Context, v *visit, agreed bool, ticked []
 	}
 	kind := consent.Given
 	if v.Decision.Ask == policies.AskInform {
-		kind = consent.Notified
+		kind = consent.Informed
 	}
 	return s.release(ctx, v, client, act{kind: kind, released: v.Decision.Answered(ticked), lang: lang, outcome: outcomeOK})
 }

@@ -167,7 +167,7 @@ type idp struct {
 
 func (p *idp) entry(max protocol.ACR) federation.Entry {
 	p.max = max
-	return federation.Entry{Provider: p, Description: federation.Description{ID: p.id, Name: protocol.Text{"en": strings.ToUpper(string(p.id))}, MaxACR: max, Civil: true}}
+	return federation.Entry{Provider: p, Description: federation.Description{ID: p.id, Name: protocol.Text{"en": strings.ToUpper(string(p.id))}, MaxACR: max}}
 }
 
 func (p *idp) Start(_ context.Context, r federation.Request) (federation.Started, error) {

@@ -324,7 +324,7 @@ func TestPages_HostileTextIsEscaped_IN02(t *testing.T) {
 			return s.FormPost(w, r, FormPostPage{Client: hostile, Action: "https://lib.example/?" + quote, Fields: []Field{{quote, script}}})
 		},
 		"error": func(http.ResponseWriter, *http.Request) error {
-			return &Problem{Code: FlowMoved, Back: &Back{Client: hostile, URL: "https://lib.example/" + quote}}
+			return &Problem{Code: AlreadyAnswered, Back: &Back{Client: hostile, URL: "https://lib.example/" + quote}}
 		},
 		"protocol error": func(http.ResponseWriter, *http.Request) error {
 			return protocol.Fail(script, nil, script+quote)

@@ -31,7 +31,7 @@ import (
 // digest. It is published, and refused outside development.
 const serviceSecret = "demo-secret-of-the-sample-services"
 
-// The ports of the demo, from the broker's (DESIGN section 9).
+// The ports of the demo, counted from the broker's.
 const (
 	taxPort     = 1
 	postPort    = 2
