@@ -164,6 +164,22 @@ func TestDocs_NoticeNamesEveryDirectDependency(t *testing.T) {
 	}
 }
 
+// TestDocs_AttackNamesAreExplained: a test that says RU-12 can be understood.
+func TestDocs_AttackNamesAreExplained(t *testing.T) {
+	legend := readText(t, "docs/attack-names.md")
+	name := regexp.MustCompile(`(?:_|\b)([A-Z]{2})[-_]?\d{2}(?:_|\b)`)
+	walk(t, func(path string) {
+		if !strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		for _, m := range name.FindAllStringSubmatch(readText(t, path), -1) {
+			if !strings.Contains(legend, "\n| "+m[1]+" |") {
+				t.Errorf("%s: docs/attack-names.md does not say what %s stands for (%s)", path, m[1], m[0])
+			}
+		}
+	})
+}
+
 // source is what the code declares, by name.
 type source struct {
 	files      map[string]map[string]bool // declarations of each file
