@@ -126,7 +126,7 @@ func TestExitCodes(t *testing.T) {
 		{"completions", []string{"completion", "bash"}, exitOK, "voussoir"},
 		{"an unknown verb", []string{"sevre"}, exitUsage, `unknown command "sevre"`},
 		{"an unknown flag", []string{"serve", "--confg", "x"}, exitUsage, "unknown flag"},
-		{"a word too many", []string{"check", "voussoir.yaml"}, exitUsage, "voussoir --help"},
+		{"a word too many", []string{"check", "voussoir.yaml"}, exitUsage, "Try: voussoir check --help"},
 		{"serve without a configuration", []string{"serve"}, exitUsage, "--config FILE is missing"},
 		{"serve with a mistake", []string{"serve", "--config", broken}, exitUsage, "did you mean issuer?"},
 		{"check with a mistake", []string{"check", "--config", broken}, exitUsage, "broken.yaml:1:1: there is no key \"isuer\" here; did you mean issuer?"},
@@ -134,6 +134,7 @@ func TestExitCodes(t *testing.T) {
 		{"check of a good file", []string{"check", "--config", good}, exitOK, "good: 2 providers, 3 clients, 3 policies"},
 		{"keys without a verb", []string{"keys"}, exitUsage, "keys list, keys rotate or keys revoke"},
 		{"keys before the first start", []string{"keys", "list", "--config", good}, exitFailure, "the first time"},
+		{"a key to revoke is not named", []string{"keys", "revoke", "--config", good}, exitUsage, "name one key"},
 		{"a port out of range", []string{"demo", "--port", "65530"}, exitUsage, "65525"},
 		{"the schema", []string{"schema"}, exitOK, `"$schema"`},
 	}
