@@ -28,7 +28,7 @@ var serviceVocabulary = map[string]serviceWords{
 		SignIn: "Se connecter avec Voussoir", SignInTo: "Se connecter :", Ways: "Autres façons de demander",
 		SignedIn: "Vous êtes connecté", Received: "Voici tout ce qu’a reçu le service :", Who: "Qui vous êtes ici",
 		Another: "Un autre service voit un autre pseudonyme : deux services ne peuvent pas recouper ce qu’ils savent.",
-		Passed:  "Ce qui a été transmis", Claim: "Information", Value: "Valeur", Nothing: "Rien d’autre n’a été transmis.",
+		Passed:  "Ce qui a été transmis", Claim: "Donnée", Value: "Valeur", Nothing: "Rien d’autre n’a été transmis.",
 		Arrived: "Comment c’est arrivé", Decoded: "Jeton d’identité, décodé", Header: "En-tête", Payload: "Contenu", User: "Réponse de userinfo", Response: "Réponse du point d’accès des jetons",
 		Raw: "Jetons bruts", IDToken: "Jeton d’identité", AccessToken: "Jeton d’accès", Again: "Se connecter de nouveau", Retry: "Réessayer", Developers: "Pour les développeurs :",
 	},

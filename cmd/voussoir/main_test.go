@@ -131,7 +131,7 @@ func TestExitCodes(t *testing.T) {
 		{"serve with a mistake", []string{"serve", "--config", broken}, exitUsage, "did you mean issuer?"},
 		{"check with a mistake", []string{"check", "--config", broken}, exitUsage, "broken.yaml:1:1: there is no key \"isuer\" here; did you mean issuer?"},
 		{"check without a file", []string{"check", "--config", filepath.Join(dir, "none.yaml")}, exitFailure, "no such file"},
-		{"check of a good file", []string{"check", "--config", good}, exitOK, "good: 2 providers, 3 clients, 3 policies"},
+		{"check of a good file", []string{"check", "--config", good}, exitOK, "good: 2 providers, 4 clients, 4 policies"},
 		{"keys without a verb", []string{"keys"}, exitUsage, "keys list, keys rotate or keys revoke"},
 		{"keys before the first start", []string{"keys", "list", "--config", good}, exitFailure, "the first time"},
 		{"a key to revoke is not named", []string{"keys", "revoke", "--config", good}, exitUsage, "name one key"},
