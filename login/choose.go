@@ -121,7 +121,11 @@ func (s *Service) leave(ctx context.Context, v *visit, client *clients.Client, i
 		return departure{}, web.Fail(web.ProviderUnknown, nil)
 	}
 	state := string(v.id) + "." + random(16)
-	started, err := entry.Start(ctx, s.request(client, v.Request, state))
+	req := s.request(client, v.Request, state)
+	// She turned away from this provider's last answer, or it did not do: with a
+	// session of its own it would give the same person again without a question.
+	req.SelectAccount = req.SelectAccount || id == v.Provider && (v.stage == Asking || v.stage == Choosing && v.Fresh)
+	started, err := entry.Start(ctx, req)
 	var failed *federation.Error
 	if errors.As(err, &failed) {
 		next := v.back(&notice{Code: noticeOf(failed.Kind)})

@@ -223,11 +223,10 @@ Voussoir is running a demonstration. Everyone in it is invented.
   Tax office      %s/   an identity provider, level eidas1
   Post office     %s/   an identity provider, level eidas2
   Configuration   %s
-  Your service    client my-service, secret %s,
-                  redirect URI http://localhost:3000/callback
+  Your service    client my-service at http://localhost:3000 (see README.md)
   Log             warnings here; every request with 2>demo.log
 
 Ready in %d ms. Press Ctrl-C to stop.
 
-`, d.at(servicePort), d.at(0), d.at(taxPort), d.at(postPort), d.file(), serviceSecret, now.Sub(d.started).Milliseconds())
+`, d.at(servicePort), d.at(0), d.at(taxPort), d.at(postPort), d.file(), now.Sub(d.started).Milliseconds())
 }
