@@ -23,8 +23,8 @@ var serviceVocabulary = map[string]serviceWords{
 		Raw: "Raw tokens", IDToken: "ID token", AccessToken: "Access token", Again: "Sign in again", Retry: "Try again", Developers: "For developers:",
 	},
 	"fr": {
-		Title: "Services d’exemple", By: "connexion par", Banner: "Bac à sable : toutes les personnes sont inventées",
-		Foot: "Ce service d’exemple est un client OpenID Connect ordinaire de", Lead: "Connectez-vous comme l’une des personnes inventées du bac à sable, et voyez ce qu’un service reçoit.",
+		Title: "Services de démonstration", By: "connexion par", Banner: "Bac à sable : toutes les personnes sont inventées",
+		Foot: "Ce service de démonstration est un client OpenID Connect ordinaire de", Lead: "Connectez-vous comme l’une des personnes inventées du bac à sable, et voyez ce qu’un service reçoit.",
 		SignIn: "Se connecter avec Voussoir", SignInTo: "Se connecter :", Ways: "Autres façons de demander",
 		SignedIn: "Vous êtes connecté", Received: "Voici tout ce qu’a reçu le service :", Who: "Qui vous êtes ici",
 		Another: "Un autre service voit un autre pseudonyme : deux services ne peuvent pas recouper ce qu’ils savent.",
