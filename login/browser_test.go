@@ -170,6 +170,30 @@ func TestBrowser_aProviderSwitchedOffMidVisit_MX07(t *testing.T) {
 	want(t, "what is left", len(b.get(b.choice()).Choose.Providers), 1)
 }
 
+func TestBrowser_aProviderSwitchedOffWhileTheQuestionIsOpen_MX07(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.identify(request(), "tax", "alice")
+	page := b.get(b.choice() + "/consent")
+	w.reload(nil, federation.NewDirectory(w.post.entry(protocol.EIDAS1)))
+	want(t, "agreeing to what it said leads to", b.post(page.Consent.Action, url.Values{"answer": {"agree"}}).To, b.choice())
+	want(t, "codes", len(w.issuer.codes()), 0)
+	want(t, "why", b.get(b.choice()).Choose.Notice.Code, web.NoticeUnavailable)
+	trail := w.stores.trail(t)
+	want(t, "on record", trail[len(trail)-1], "provider.failed unavailable")
+}
+
+func TestBrowser_anAddressTakenFromTheServiceMidVisitGetsNoAnswer(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.identify(request(), "tax", "alice")
+	page := b.get(b.choice() + "/consent")
+	c, _ := w.service.Clients().Get("library")
+	c.RedirectURIs = []string{"https://library.test/new"}
+	want(t, "answer", b.post(page.Consent.Action, url.Values{"answer": {"agree"}}).Error.Code, web.RedirectInvalid)
+	want(t, "codes", len(w.issuer.codes()), 0)
+}
+
 func TestBrowser_aProviderThatIsTooWeakCannotBeChosen(t *testing.T) {
 	w := newWorld(t)
 	req := request()

@@ -123,13 +123,15 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*s
 	return &in, nil
 }
 
+var errSwitchedOff = errors.New("the provider was switched off meanwhile")
+
 // stillOffered returns the provider of the visit unless it was switched off, or
 // forbidden here, while she was there.
 func (s *Service) stillOffered(v *visit, client *clients.Client) (federation.Entry, error) {
 	offers, _ := s.offers(client, v.Request)
 	entry, ok := s.Directory().Get(v.Provider)
 	if !ok || !selectable(offers, v.Provider) {
-		return federation.Entry{}, web.Fail(web.ProviderUnknown, errors.New("the provider was switched off meanwhile"))
+		return federation.Entry{}, web.Fail(web.ProviderUnknown, errSwitchedOff)
 	}
 	return entry, nil
 }

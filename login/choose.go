@@ -121,10 +121,11 @@ func (s *Service) leave(ctx context.Context, v *visit, client *clients.Client, i
 		return departure{}, web.Fail(web.ProviderUnknown, nil)
 	}
 	state := string(v.id) + "." + random(16)
+	// On a shared computer the provider may still know whoever was here before, and
+	// would sign her in again without a word. The same if its last answer did not do.
+	another := id == v.Provider && (v.Another || v.stage == Asking || v.stage == Choosing && v.Fresh)
 	req := s.request(client, v.Request, state)
-	// She turned away from this provider's last answer, or it did not do: with a
-	// session of its own it would give the same person again without a question.
-	req.SelectAccount = req.SelectAccount || id == v.Provider && (v.stage == Asking || v.stage == Choosing && v.Fresh)
+	req.SelectAccount = req.SelectAccount || another
 	started, err := entry.Start(ctx, req)
 	var failed *federation.Error
 	if errors.As(err, &failed) {
@@ -136,7 +137,7 @@ func (s *Service) leave(ctx context.Context, v *visit, client *clients.Client, i
 		return departure{}, err
 	}
 	next := v.at(AtProvider)
-	next.Fresh, next.Provider, next.State, next.Pending = true, id, sum(state), started.Pending
+	next.Fresh, next.Another, next.Provider, next.State, next.Pending = true, another, id, sum(state), started.Pending
 	return departure{next, started.URL, s.event(audit.ProviderChosen, &next, outcomeOK)}, nil
 }
 
@@ -179,7 +180,9 @@ func (s *Service) change(w http.ResponseWriter, r *http.Request, v *visit) error
 		return err
 	}
 	if v.stage.undecided() && !v.Request.Prompt.None {
-		if err := s.advance(r.Context(), v, v.back(nil)); err != nil {
+		next := v.back(nil)
+		next.Another = v.Another || v.stage == Asking
+		if err := s.advance(r.Context(), v, next); err != nil {
 			return err
 		}
 	}

@@ -1,12 +1,14 @@
 package login
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
@@ -79,6 +81,14 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 	if err != nil {
 		return nil, err
 	}
+	// Switched off, or forbidden here, since she signed in there: what it said of
+	// her counts no more, for it may be why it was switched off.
+	if offers, _ := s.offers(client, v.Request); !selectable(offers, v.SignIn.Provider) {
+		if err := s.failed(ctx, v, &federation.Error{Provider: v.SignIn.Provider, Kind: federation.Unavailable, Err: errSwitchedOff}); err != nil {
+			return nil, err
+		}
+		return s.next(ctx, v, h)
+	}
 	if other, err := s.isSomeoneElse(ctx, v, *v.SignIn); err != nil {
 		return nil, err
 	} else if other {
@@ -88,7 +98,7 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 	switch {
 	case err != nil:
 		return nil, err
-	case !d.SameQuestion(*v.Decision):
+	case !d.SameQuestion(*v.Decision) || !bytes.Equal(v.Wording, s.wording(client)):
 		if err := s.identified(ctx, v, client, *v.SignIn); err != nil {
 			return nil, err
 		}
@@ -112,7 +122,7 @@ func (s *Service) identified(ctx context.Context, v *visit, client *clients.Clie
 		return err
 	}
 	next := v.at(Asking)
-	next.Provider, next.SignIn, next.Decision = in.Provider, &in, &d
+	next.Provider, next.SignIn, next.Decision, next.Wording = in.Provider, &in, &d, s.wording(client)
 	for i := range events {
 		events[i] = under(events[i], d, d.Shown())
 	}

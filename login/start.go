@@ -119,11 +119,15 @@ func onlyOne(offers []policies.Offer) protocol.ProviderID {
 	return only
 }
 
-// client returns the service of a visit; it may have gone since the visit began.
+// client returns the service of a visit. It may have gone since the visit began,
+// or lost the address that the answer was to go to.
 func (s *Service) client(v *visit) (*clients.Client, error) {
 	c, ok := s.Clients().Get(v.Request.ClientID)
 	if !ok {
 		return nil, web.Fail(web.ClientUnknown, errors.New("the client of the visit is gone"))
+	}
+	if !c.HasRedirectURI(v.Request.RedirectURI) {
+		return nil, web.Fail(web.RedirectInvalid, errors.New("the redirect URI of the visit is gone"))
 	}
 	return c, nil
 }

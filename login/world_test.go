@@ -60,8 +60,8 @@ func newWorld(t testing.TB) *world {
 		Claims:  []policies.ClaimRule{{Name: protocol.FamilyName, Required: true}, {Name: protocol.Email}},
 	})
 	set := clients.NewSet(
-		&clients.Client{ID: "library", Name: protocol.Text{"en": "City library"}, Sector: "library.test", Policy: "library"},
-		&clients.Client{ID: "cityhall", Name: protocol.Text{"en": "City hall"}, Sector: "cityhall.test", Policy: "cityhall"},
+		&clients.Client{ID: "library", RedirectURIs: []string{"https://library.test/callback"}, Name: protocol.Text{"en": "City library"}, Sector: "library.test", Policy: "library"},
+		&clients.Client{ID: "cityhall", RedirectURIs: []string{"https://cityhall.test/callback"}, Name: protocol.Text{"en": "City hall"}, Sector: "cityhall.test", Policy: "cityhall"},
 		&clients.Client{ID: "orphan", Sector: "orphan.test", Policy: "none"},
 	)
 	log, err := audit.New(audit.Config{Store: w.stores, Sealer: seals{}, Now: w.now})

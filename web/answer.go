@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -224,13 +225,19 @@ func (s *Site) Fallback(mux *http.ServeMux) http.Handler {
 		return Fail(MethodNotAllowed, nil)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := mux.Handler(r); pattern == "" {
+		// mux sends people from //login/x to /login/x by 307, which posts their form
+		// again (RFC 9700 section 4.12) and bears none of our headers. Nothing of ours
+		// links to such an address.
+		if h, pattern := mux.Handler(r); pattern == "" || reflect.TypeOf(h) == muxRedirect {
 			unmatched.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
 }
+
+// muxRedirect is what mux answers a path with that it would write differently.
+var muxRedirect = reflect.TypeOf(http.RedirectHandler("/", http.StatusSeeOther))
 
 // discard takes mux's own answer to a request that matches no pattern.
 type discard struct {

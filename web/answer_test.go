@@ -175,6 +175,16 @@ func TestFallback_TheMuxAnswersWithOurPages(t *testing.T) {
 	if w := get(h, "/nobody", "en"); w.Code != 404 || !strings.Contains(w.Body.String(), `data-code="not_found"`) {
 		t.Errorf("unknown path: %d", w.Code)
 	}
+	mux.HandleFunc("GET /static/", func(http.ResponseWriter, *http.Request) {})
+	for _, path := range []string{"//login/x/consent", "/login/./x/consent", "/login//x/consent", "/static", "//static/"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} { // FB-18: never 307
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(method, issuer+path, nil))
+			if w.Code < 400 || w.Header().Get("Location") != "" || w.Header().Get("Content-Security-Policy") == "" {
+				t.Errorf("%s %s: %d to %q", method, path, w.Code, w.Header().Get("Location"))
+			}
+		}
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, issuer+"/login/x/consent", nil))
 	if w.Code != 200 {
