@@ -123,8 +123,8 @@ func (s *Service) leave(ctx context.Context, v *visit, client *clients.Client, i
 	}
 	state := string(v.id) + "." + random(16)
 	// On a shared computer the provider may still know whoever was here before, and
-	// would sign her in again without a word.
-	another := v.Another && id == v.Provider
+	// would sign her in again without a word. The same if its last answer did not do.
+	another := id == v.Provider && (v.Another || v.stage == Asking || v.stage == Choosing && v.Fresh)
 	req := s.request(client, v.Request, state)
 	req.SelectAccount = req.SelectAccount || another
 	started, err := entry.Start(ctx, req)

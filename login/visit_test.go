@@ -191,7 +191,7 @@ func TestVisit_providerErrorsLeadBackToTheChoiceAndNameTheProvider(t *testing.T)
 		notice web.NoticeCode
 	}{
 		{"she cancelled there", "error=access_denied", nil, web.NoticeCancelled},
-		{"it refused", "error=server_error", nil, web.NoticeRefused},
+		{"it refused", "error=unauthorized_client", nil, web.NoticeRefused},
 		{"its answer does not hold", "code=mallory", nil, web.NoticeInvalid},
 		{"it went down", "code=alice", func(w *world) { w.tax.down.Store(true) }, web.NoticeUnavailable},
 	}

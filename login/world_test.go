@@ -194,7 +194,7 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if ctx.Err() != nil {
 		return fail(federation.Unavailable)
 	}
-	kinds := map[string]federation.Kind{"access_denied": federation.Cancelled, "server_error": federation.Refused}
+	kinds := map[string]federation.Kind{"access_denied": federation.Cancelled, "server_error": federation.Unavailable, "unauthorized_client": federation.Refused}
 	if k, ok := kinds[answer.Get("error")]; ok {
 		return fail(k)
 	}

@@ -185,3 +185,28 @@ func TestFallback_TheMuxAnswersWithOurPages(t *testing.T) {
 		t.Errorf("known path: %d", w.Code)
 	}
 }
+
+func TestErrorPage_isInBothLanguagesWhereNoLinkCouldShowItAgain(t *testing.T) {
+	site := newSite(t, io.Discard)
+	h := site.Page("x", func(http.ResponseWriter, *http.Request) error { return Fail(CallbackInvalid, nil) })
+	for _, tt := range []struct {
+		name, target string
+		want         bool
+	}{
+		{"an address with a query", "/callback/tax?state=x", true},
+		{"a plain address, which has the switch", "/login/x", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, tt.target, nil))
+			page := parse(t, w.Body.String())
+			others := page.all("details")
+			if got := len(others) == 1 && others[0].attr("lang") == "en" && strings.Contains(others[0].text(), "We did not expect this answer."); got != tt.want {
+				t.Errorf("English beside French: %v, want %v", got, tt.want)
+			}
+			if got := len(page.all("nav")) == 0; got != tt.want {
+				t.Errorf("without switch: %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

@@ -29,7 +29,7 @@ func choosePage() ChoosePage {
 		Client: library, Purpose: purpose, Action: "/login/f1/provider", Cancel: "/login/f1/cancel",
 		Providers: []ProviderChoice{
 			{ID: "tax", Name: taxes, ACR: protocol.EIDAS1},
-			{ID: "post", Name: text("La Poste", "Post office"), ACR: protocol.EIDAS2},
+			{ID: "post", Name: text("Bureau de poste", "Post office"), ACR: protocol.EIDAS2},
 			{ID: "city", Name: text("Ville", "City"), ACR: protocol.EIDAS1, TooWeak: true},
 		},
 	}

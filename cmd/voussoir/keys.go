@@ -98,7 +98,7 @@ func knownFrom(r *keys.Ring, alg string) (at time.Time) {
 
 func (p *program) keysRevoke() *cobra.Command {
 	c := &cobra.Command{
-		Use: "revoke --config FILE KEY", Short: "Withdraw a key at once", Args: cobra.ExactArgs(1),
+		Use: "revoke --config FILE KEY", Short: "Withdraw a key at once", Args: oneKey,
 		Long: "revoke takes a key out of the published set at once and destroys its private part: for a key that somebody\n" +
 			"else may have. The next key takes the place of an active one. ID tokens that it signed no longer verify.",
 	}
@@ -196,4 +196,11 @@ func started(c *config.Loaded) error {
 		return nil
 	}
 	return fmt.Errorf("there are no keys in %s yet: they are made when the broker starts for the first time", c.Data)
+}
+
+func oneKey(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usageError("name one key: its id, as voussoir keys list shows it")
+	}
+	return nil
 }

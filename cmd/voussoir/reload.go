@@ -75,7 +75,7 @@ func (b *broker) reloadFile(ctx context.Context, load func() (*config.Loaded, er
 				slog.String("file", m.File), slog.Int("line", m.Line), slog.Int("column", m.Column),
 				slog.String("path", m.Path), slog.String("what", m.What), slog.String("write_instead", m.Instead))
 		}
-		b.alarm(ctx, fmt.Errorf("%d mistakes", len(mistakes)))
+		b.alarm(ctx, errors.New(count(len(mistakes), "mistake")))
 	default:
 		b.alarm(ctx, err)
 	}
