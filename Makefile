@@ -59,7 +59,7 @@ bench: bin/voussoir ## logins per CPU-second of the broker, added latency, memor
 
 .PHONY: golden
 golden: ## write the golden files anew; review the difference as code
-	go test ./provider ./web ./cmd/... -update
+	go test ./provider ./web ./cmd/voussoir/config -update
 
 .PHONY: clean
 clean: ## remove what was built

@@ -3,35 +3,37 @@ package protocol
 import "fmt"
 
 // ErrorCode is an error value of the protocol (RFC 6749 sections 4.1.2.1 and
-// 5.2, OpenID Connect Core section 3.1.2.6, RFC 6750 section 3.1, RFC 8707
-// section 2, RFC 9101 section 7, RFC 9396 section 5).
+// 5.2, OpenID Connect Core section 3.1.2.6, RFC 6750 section 3.1).
 type ErrorCode string
 
 // The codes that we answer with.
 const (
-	InvalidRequest              ErrorCode = "invalid_request"
-	InvalidClient               ErrorCode = "invalid_client"
-	InvalidGrant                ErrorCode = "invalid_grant"
-	InvalidScope                ErrorCode = "invalid_scope"
-	InvalidToken                ErrorCode = "invalid_token"
-	InsufficientScope           ErrorCode = "insufficient_scope"
-	UnauthorizedClient          ErrorCode = "unauthorized_client"
-	UnsupportedGrantType        ErrorCode = "unsupported_grant_type"
-	UnsupportedResponseType     ErrorCode = "unsupported_response_type"
-	AccessDenied                ErrorCode = "access_denied"
-	ServerError                 ErrorCode = "server_error"
-	TemporarilyUnavailable      ErrorCode = "temporarily_unavailable"
-	LoginRequired               ErrorCode = "login_required"
-	ConsentRequired             ErrorCode = "consent_required"
-	InteractionRequired         ErrorCode = "interaction_required"
-	AccountSelection            ErrorCode = "account_selection_required"
-	InvalidTarget               ErrorCode = "invalid_target"
-	InvalidAuthorizationDetails ErrorCode = "invalid_authorization_details"
-	InvalidRequestObject        ErrorCode = "invalid_request_object"
-	RequestNotSupported         ErrorCode = "request_not_supported"
-	RequestURINotSupported      ErrorCode = "request_uri_not_supported"
-	RegistrationNotSupport      ErrorCode = "registration_not_supported"
-	UnmetAuthentication         ErrorCode = "unmet_authentication_requirements"
+	InvalidRequest          ErrorCode = "invalid_request"
+	InvalidClient           ErrorCode = "invalid_client"
+	InvalidGrant            ErrorCode = "invalid_grant"
+	InvalidScope            ErrorCode = "invalid_scope"
+	InvalidToken            ErrorCode = "invalid_token"
+	UnauthorizedClient      ErrorCode = "unauthorized_client"
+	UnsupportedGrantType    ErrorCode = "unsupported_grant_type"
+	UnsupportedResponseType ErrorCode = "unsupported_response_type"
+	AccessDenied            ErrorCode = "access_denied"
+	ServerError             ErrorCode = "server_error"
+	TemporarilyUnavailable  ErrorCode = "temporarily_unavailable"
+	LoginRequired           ErrorCode = "login_required"
+	ConsentRequired         ErrorCode = "consent_required"
+	InteractionRequired     ErrorCode = "interaction_required"
+	AccountSelection        ErrorCode = "account_selection_required"
+	RequestNotSupported     ErrorCode = "request_not_supported"
+	RequestURINotSupported  ErrorCode = "request_uri_not_supported"
+	RegistrationNotSupport  ErrorCode = "registration_not_supported"
+	UnmetAuthentication     ErrorCode = "unmet_authentication_requirements"
+)
+
+// The codes for what is asked in other ways than by plain parameters.
+const (
+	InvalidTarget               ErrorCode = "invalid_target"                // RFC 8707 section 2
+	InvalidAuthorizationDetails ErrorCode = "invalid_authorization_details" // RFC 9396 section 5
+	InvalidRequestObject        ErrorCode = "invalid_request_object"        // RFC 9101 section 7
 )
 
 // Error is an answer in the protocol's words. Description is shown to the
