@@ -30,9 +30,9 @@ const (
 	drainTimeout   = 20 * time.Second // for requests under way at the end
 )
 
-// garbage is GOGC when nobody has set it. The heap of a busy broker is some 10 MB,
-// so collecting half as often as Go would by itself costs 15 MB and saves about
-// 5 % of the CPU (docs/performance.md).
+// garbage is GOGC when nobody has set it. A busy broker's heap is small, so
+// collecting half as often as Go would by itself costs little memory (under 20 MB)
+// and saves some CPU (docs/performance.md).
 const garbage = 200 // percent
 
 func (p *program) serve() *cobra.Command {

@@ -128,7 +128,7 @@ func sqliteDB(path string, params url.Values, conns int) (*sql.DB, error) {
 func (d *database) shutdown() error {
 	d.closing.Do(func() {
 		d.shut()
-		d.closed = errors.Join(d.reader.forget(), closeAll(d.writer.stmts))
+		d.closed = errors.Join(d.forget(), closeAll(d.writer.stmts))
 		if d.readDB != nil {
 			d.closed = errors.Join(d.closed, d.readDB.Close())
 		}
