@@ -85,6 +85,7 @@ policies:
 	}
 	client("client_secret_basic", secretAuth("client_secret_basic")+"\n")
 	client("client_secret_post", secretAuth("client_secret_post")+"\n")
+	requestClients(client, algs, string(jwks))
 	file := filepath.Join(dir, "voussoir.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -228,10 +229,20 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 	each("scopes_supported", func(v string) string { return can(starts(url.Values{"scope": {"openid " + v}})) })
 	each("response_types_supported", func(v string) string { return can(starts(url.Values{"response_type": {v}})) })
 	each("code_challenge_methods_supported", func(v string) string { return can(starts(url.Values{"code_challenge_method": {v}})) })
+	published, err := keys.NewStatic([]byte(newCitizen(t).get(w.doc["jwks_uri"].(string)).Body))
+	if err != nil {
+		t.Fatal(err)
+	}
 	each("response_modes_supported", func(v string) string {
 		s := at("client_secret_basic")
+		if strings.HasSuffix(v, "jwt") {
+			s = at("response-ES256")
+		}
 		r := s.start("openid", url.Values{"response_mode": {v}})
 		got := w.signIn(t, s, r)
+		if s.id == "response-ES256" {
+			return can(w.signedAnswer(t, s, r, got, "ES256", published))
+		}
 		return can(got.Get("code") != "" && got.Get("state") == r.State && got.Get("iss") == w.broker)
 	})
 	each("acr_values_supported", func(v string) string {
@@ -279,10 +290,6 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 			f.Set("client_assertion", w.assertion(t, s.id, v))
 		}).Status == 200)
 	})
-	published, err := keys.NewStatic([]byte(newCitizen(t).get(w.doc["jwks_uri"].(string)).Body))
-	if err != nil {
-		t.Fatal(err)
-	}
 	each("id_token_signing_alg_values_supported", func(v string) string {
 		s := at("id-" + v)
 		r := s.start("openid", nil)
@@ -290,6 +297,8 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		_, err := published.Verify(t.Context(), tk.IDToken, v)
 		return can(tk.Status == 200 && err == nil && part(t, tk.IDToken, 0)["alg"] == v)
 	})
+
+	w.requests(t, each, can, published)
 
 	// Every claim, by the claims parameter alone, and nothing beside them.
 	s := at("client_secret_basic")
@@ -327,8 +336,9 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 	for member, want := range map[string]any{
 		"issuer": w.broker, "grant_types_supported": []any{"authorization_code"}, "subject_types_supported": []any{"pairwise"},
 		"claim_types_supported": []any{"normal"}, "claims_parameter_supported": true, "authorization_response_iss_parameter_supported": true,
-		"request_parameter_supported": false, "request_uri_parameter_supported": false,
-		"authorization_endpoint": w.broker + "/authorize", "token_endpoint": w.broker + "/token",
+		"request_parameter_supported": true, "request_uri_parameter_supported": false,
+		"pushed_authorization_request_endpoint": w.broker + "/par", "require_pushed_authorization_requests": false,
+		"authorization_details_types_supported": []any{}, "authorization_endpoint": w.broker + "/authorize", "token_endpoint": w.broker + "/token",
 		"userinfo_endpoint": w.broker + "/userinfo", "jwks_uri": w.broker + "/jwks",
 	} {
 		if fmt.Sprint(w.doc[member]) != fmt.Sprint(want) {
@@ -348,6 +358,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		"prompt_values_supported", "ui_locales_supported", "token_endpoint_auth_methods_supported",
 		"token_endpoint_auth_signing_alg_values_supported", "id_token_signing_alg_values_supported", "claims_supported",
 	}
+	tried = append(tried, triedRequests()...)
 	for member := range w.doc {
 		if !slices.Contains(tried, member) {
 			t.Errorf("the document says %s, and nobody has tried it", member)
