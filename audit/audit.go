@@ -30,6 +30,7 @@ const (
 	CodeReused      Kind = "code.reused" // second use: what the first bought is revoked
 	CodeMisused     Kind = "code.misused"
 	UserInfoServed  Kind = "userinfo.served"
+	TokenRevoked    Kind = "token.revoked" // by its own client; rule: code or access
 	KeyGenerated    Kind = "key.generated"
 	KeyRotated      Kind = "key.rotated"
 	KeyRevoked      Kind = "key.revoked"

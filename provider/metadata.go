@@ -27,6 +27,7 @@ type metadataDocument struct {
 	TokenEndpoint         string               `json:"token_endpoint"`
 	UserInfoEndpoint      string               `json:"userinfo_endpoint"`
 	JWKSURI               string               `json:"jwks_uri"`
+	RevocationEndpoint    string               `json:"revocation_endpoint"`
 	Scopes                []protocol.Scope     `json:"scopes_supported"`
 	ResponseTypes         []string             `json:"response_types_supported"`
 	ResponseModes         []string             `json:"response_modes_supported"`
@@ -36,6 +37,8 @@ type metadataDocument struct {
 	IDTokenAlgs           []string             `json:"id_token_signing_alg_values_supported"`
 	AuthMethods           []clients.AuthMethod `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgs              []string             `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationMethods     []clients.AuthMethod `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAlgs        []string             `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	ChallengeMethods      []string             `json:"code_challenge_methods_supported"`
 	ClaimTypes            []string             `json:"claim_types_supported"`
 	Claims                []string             `json:"claims_supported"`
@@ -52,12 +55,14 @@ func (p *Provider) document(algs []string) metadataDocument {
 	for _, c := range protocol.Claims() {
 		names = append(names, string(c))
 	}
+	methods := []clients.AuthMethod{clients.SecretBasic, clients.SecretPost, clients.PrivateKeyJWT}
 	return metadataDocument{
 		Issuer:                p.Issuer,
 		AuthorizationEndpoint: p.Issuer + PathAuthorize,
 		TokenEndpoint:         p.Issuer + PathToken,
 		UserInfoEndpoint:      p.Issuer + PathUserInfo,
 		JWKSURI:               p.Issuer + PathJWKS,
+		RevocationEndpoint:    p.Issuer + PathRevoke,
 		Scopes:                protocol.Scopes(),
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{string(protocol.ModeQuery), string(protocol.ModeFormPost)},
@@ -65,8 +70,10 @@ func (p *Provider) document(algs []string) metadataDocument {
 		ACRValues:             p.ACRs,
 		SubjectTypes:          []string{"pairwise"},
 		IDTokenAlgs:           algs,
-		AuthMethods:           []clients.AuthMethod{clients.SecretBasic, clients.SecretPost, clients.PrivateKeyJWT},
+		AuthMethods:           methods,
 		AuthAlgs:              signingAlgs(),
+		RevocationMethods:     methods,
+		RevocationAlgs:        signingAlgs(),
 		ChallengeMethods:      []string{"S256"},
 		ClaimTypes:            []string{"normal"},
 		Claims:                names,

@@ -48,7 +48,7 @@ func TestMetadata_TellsTheTruth(t *testing.T) {
 		_, err := w.keys.Sign(t.Context(), s, "JWT", nil)
 		return err == nil
 	})
-	for _, endpoint := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri"} {
+	for _, endpoint := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "revocation_endpoint"} {
 		path, ok := strings.CutPrefix(doc[endpoint].(string), issuer)
 		if got := w.do(get(path, nil)); !ok || got.status == 404 {
 			t.Errorf("%s = %v is not served", endpoint, doc[endpoint])
@@ -87,7 +87,7 @@ func TestDocuments_CachedAndOpenToReaders_Z14(t *testing.T) {
 
 func TestServeHTTP_OnlyItsPaths(t *testing.T) {
 	w := newWorld(t)
-	for _, path := range []string{"/", "//token", "/token/", "/TOKEN", "/authorize/callback", "/keys", "/healthz", "/ready", "/revoke", "/x/../token"} {
+	for _, path := range []string{"/", "//token", "/token/", "/TOKEN", "/authorize/callback", "/keys", "/healthz", "/ready", "/revoke/", "/x/../token"} {
 		if got := w.do(post(path, tokenForm("x"))); got.status != 404 || got.header.Get("Location") != "" {
 			t.Errorf("%s: got %d to %q", path, got.status, got.header.Get("Location"))
 		}

@@ -5,7 +5,7 @@
 // never sees an unminimised identity.
 //
 // Read in the order of a login: harden.go, authorize.go, authorize_params.go,
-// codes.go (login calls it), answer.go, token.go, idtoken.go, userinfo.go.
+// codes.go (login calls it), answer.go, token.go, idtoken.go, userinfo.go, revoke.go.
 package provider
 
 import (
@@ -37,7 +37,7 @@ const (
 
 // Paths lists what New serves, for the one who mounts it.
 func Paths() []string {
-	return []string{PathAuthorize, PathToken, PathUserInfo, PathJWKS, PathDiscovery, PathOAuthMetadata}
+	return []string{PathAuthorize, PathToken, PathUserInfo, PathJWKS, PathDiscovery, PathOAuthMetadata, PathRevoke}
 }
 
 // Keys signs and publishes. Implemented by keys.Ring.
@@ -118,6 +118,7 @@ func New(cfg Config) (*Provider, error) {
 		PathAuthorize:     cfg.Site.PageFromAnySite("authorize", rule{methods: []string{"GET", "POST"}, page: true, query: true}.guard(p.authorize)),
 		PathToken:         cfg.Site.API("token", rule{methods: []string{"POST"}}.guard(p.token)),
 		PathUserInfo:      cfg.Site.API("userinfo", rule{methods: []string{"GET", "POST"}}.guard(p.userInfo)),
+		PathRevoke:        cfg.Site.API("revoke", rule{methods: []string{"POST"}}.guard(p.revoke)),
 		PathJWKS:          cfg.Site.API("jwks", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveJWKS)),
 		PathDiscovery:     cfg.Site.API("discovery", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
 		PathOAuthMetadata: cfg.Site.API("metadata", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
