@@ -5,6 +5,7 @@ package clients
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/voussoir-id/voussoir/protocol"
@@ -38,6 +39,7 @@ type Client struct {
 	RequireNonce         bool
 	RequireState         bool
 	IDTokenSigningAlg    string                // ES256 unless registered otherwise
+	UserInfoSigningAlg   string                // userinfo is a JWT, signed with it; empty: JSON
 	AccessTokenTTL       time.Duration         // 60 s by default, at most 1 h
 	IdPHints             []protocol.ProviderID // the providers that it may name in idp_hint
 	AllowedOrigins       []string
@@ -54,6 +56,17 @@ func (c *Client) HasRedirectURI(uri string) bool {
 		}
 	}
 	return false
+}
+
+// SigningAlgs lists the algorithms that we sign with for this client.
+func (c *Client) SigningAlgs() []string {
+	var algs []string
+	for _, alg := range []string{c.IDTokenSigningAlg, c.UserInfoSigningAlg} {
+		if alg != "" && !slices.Contains(algs, alg) {
+			algs = append(algs, alg)
+		}
+	}
+	return algs
 }
 
 // Set is an immutable set of clients.

@@ -35,6 +35,7 @@ type metadataDocument struct {
 	ACRValues             []protocol.ACR       `json:"acr_values_supported"`
 	SubjectTypes          []string             `json:"subject_types_supported"`
 	IDTokenAlgs           []string             `json:"id_token_signing_alg_values_supported"`
+	UserInfoAlgs          []string             `json:"userinfo_signing_alg_values_supported"`
 	AuthMethods           []clients.AuthMethod `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgs              []string             `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationMethods     []clients.AuthMethod `json:"revocation_endpoint_auth_methods_supported"`
@@ -70,6 +71,7 @@ func (p *Provider) document(algs []string) metadataDocument {
 		ACRValues:             p.ACRs,
 		SubjectTypes:          []string{"pairwise"},
 		IDTokenAlgs:           algs,
+		UserInfoAlgs:          algs,
 		AuthMethods:           methods,
 		AuthAlgs:              signingAlgs(),
 		RevocationMethods:     methods,

@@ -48,6 +48,10 @@ func TestMetadata_TellsTheTruth(t *testing.T) {
 		_, err := w.keys.Sign(t.Context(), s, "JWT", nil)
 		return err == nil
 	})
+	each("userinfo_signing_alg_values_supported", func(s string) bool {
+		_, err := w.p.signUserInfo(t.Context(), &clients.Client{UserInfoSigningAlg: s}, []byte(`{"sub":"x"}`))
+		return err == nil
+	})
 	for _, endpoint := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "revocation_endpoint"} {
 		path, ok := strings.CutPrefix(doc[endpoint].(string), issuer)
 		if got := w.do(get(path, nil)); !ok || got.status == 404 {

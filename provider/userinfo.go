@@ -38,7 +38,8 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 		return unavailable(err)
 	}
 	p.Note(r, slog.String("client", string(a.Client)))
-	if _, ok := p.Clients().Get(a.Client); !ok {
+	c, ok := p.Clients().Get(a.Client)
+	if !ok {
 		return errToken("client is gone")
 	}
 	failpoint.Here("userinfo.before-audit")
@@ -46,7 +47,7 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	failpoint.Here("userinfo.after-audit")
-	return writeJSON(w, a.UserInfo)
+	return p.writeUserInfo(r.Context(), w, c, a.UserInfo)
 }
 
 // access is what an access token opens: the answer of /userinfo, ready since the

@@ -141,6 +141,8 @@ func testClients() []*clients.Client {
 		}),
 		with("narrow", func(c *clients.Client) { c.Scopes = []protocol.Scope{"openid", "email"} }),
 		with("rich", func(c *clients.Client) { c.IDTokenSigningAlg = "EdDSA"; c.AccessTokenTTL = 10 * time.Minute }),
+		with("signed", func(c *clients.Client) { c.UserInfoSigningAlg = "ES256" }),
+		with("signed-eddsa", func(c *clients.Client) { c.UserInfoSigningAlg = "EdDSA" }),
 		with("loopback", func(c *clients.Client) { c.RedirectURIs = []string{"http://127.0.0.1:9000/cb"} }),
 	}
 }

@@ -138,8 +138,10 @@ func (b *broker) watchKeys(ctx context.Context) error {
 func signingAlgs(c *config.Loaded) []string {
 	algs := []string{"ES256"}
 	for _, client := range c.Clients.All() {
-		if !slices.Contains(algs, client.IDTokenSigningAlg) {
-			algs = append(algs, client.IDTokenSigningAlg)
+		for _, alg := range client.SigningAlgs() {
+			if !slices.Contains(algs, alg) {
+				algs = append(algs, alg)
+			}
 		}
 	}
 	return algs

@@ -30,7 +30,7 @@ type snapshot struct {
 	directory *federation.Directory
 	keySets   map[protocol.ClientID]provider.KeySet // of clients with private_key_jwt
 	acrs      []protocol.ACR                        // that some provider reaches
-	algs      []string                              // of ID tokens
+	algs      []string                              // that we sign with for services
 }
 
 // outside is what the parts of a snapshot need to talk to others.
@@ -44,7 +44,7 @@ type outside struct {
 func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	s := &snapshot{
 		digest: c.Digest, clients: c.Clients, policies: c.Policies,
-		keySets: map[protocol.ClientID]provider.KeySet{}, algs: []string{"ES256"},
+		keySets: map[protocol.ClientID]provider.KeySet{}, algs: signingAlgs(c),
 	}
 	if o.Signer == nil {
 		o.Signer = noSigner{}
@@ -70,9 +70,6 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	}
 	toClients := outbound.New(calls)
 	for _, client := range c.Clients.All() {
-		if !slices.Contains(s.algs, client.IDTokenSigningAlg) {
-			s.algs = append(s.algs, client.IDTokenSigningAlg)
-		}
 		if client.AuthMethod != clients.PrivateKeyJWT {
 			continue
 		}

@@ -239,7 +239,4 @@ func (c *checker) clientLater(k *Client, path string) {
 	if k.DPoPBoundAccessTokens {
 		c.add(path+".dpop_bound_access_tokens", "DPoP is not available in this version", "dpop_bound_access_tokens: false")
 	}
-	if k.UserInfoSignedResponseAlg != "" {
-		c.add(path+".userinfo_signed_response_alg", "signed userinfo is not available in this version", "userinfo_signed_response_alg: \"\"")
-	}
 }

@@ -232,9 +232,9 @@ type Client struct {
 	// IDTokenSignedResponseAlg signs its ID tokens. RS256 only where the service
 	// cannot do better. Default ES256.
 	IDTokenSignedResponseAlg string `yaml:"id_token_signed_response_alg" jsonschema:"enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
-	// UserInfoSignedResponseAlg is not available in this version: userinfo is JSON.
-	// Default "".
-	UserInfoSignedResponseAlg string `yaml:"userinfo_signed_response_alg" eg:"\"\""`
+	// UserInfoSignedResponseAlg signs what it gets from userinfo, as a JWT. Default
+	// "": plain JSON.
+	UserInfoSignedResponseAlg string `yaml:"userinfo_signed_response_alg" jsonschema:"enum=,enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
 	// AccessTokenLifetime is how long its access tokens live, ISO 8601, at most
 	// PT1H. Default PT60S.
 	AccessTokenLifetime string `yaml:"access_token_lifetime" eg:"PT60S"`

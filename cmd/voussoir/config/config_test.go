@@ -122,7 +122,7 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 		t.Errorf("client = %+v\nwant %+v", library, want)
 	}
 	appeals, _ := got.Clients.Get("tax-appeals")
-	if appeals.RequireNonce || !appeals.RequirePKCE || appeals.AuthSigningAlg != "ES256" || !strings.Contains(string(appeals.JWKS), `"kid":"a1"`) {
+	if appeals.RequireNonce || !appeals.RequirePKCE || appeals.AuthSigningAlg != "ES256" || appeals.UserInfoSigningAlg != "ES256" || !strings.Contains(string(appeals.JWKS), `"kid":"a1"`) {
 		t.Errorf("client = %+v", appeals)
 	}
 	policy, _ := got.Policies.Policy(library)

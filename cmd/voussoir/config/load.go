@@ -184,7 +184,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		JWKS:       []byte(k.JWKS), JWKSURI: k.JWKSURI, AuthSigningAlg: k.TokenEndpointAuthSigningAlg,
 		Sector: k.Sector, Policy: k.Policy,
 		RequirePKCE: on(k.RequirePKCE), RequireNonce: on(k.RequireNonce), RequireState: on(k.RequireState),
-		IDTokenSigningAlg: k.IDTokenSignedResponseAlg, AccessTokenTTL: lifetime,
+		IDTokenSigningAlg: k.IDTokenSignedResponseAlg, UserInfoSigningAlg: k.UserInfoSignedResponseAlg, AccessTokenTTL: lifetime,
 		IdPHints:       words[protocol.ProviderID](k.IdPHints),
 		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
 		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims), AllowInsecureBackend: c.f.Development,
