@@ -24,28 +24,39 @@ const (
 
 // Client is one registered service. It is immutable once loaded, and shared.
 type Client struct {
-	ID                   protocol.ClientID
-	Name                 protocol.Text
-	RedirectURIs         []string // compared byte for byte (RFC 9700 section 4.1.3)
-	PostLogoutURIs       []string
-	AuthMethod           AuthMethod
-	SecretSHA256         [][32]byte      // of random secrets of at least 32 bytes; several during rotation
-	JWKS                 json.RawMessage // inline keys for private_key_jwt, or
-	JWKSURI              string          // where to fetch them
-	AuthSigningAlg       string          // algorithm of client assertions, e.g. ES256; empty: what the key says
-	Sector               string          // pairwise sector; never empty once loaded
-	Policy               string          // id of its policy
-	RequirePKCE          bool
-	RequireNonce         bool
-	RequireState         bool
-	IDTokenSigningAlg    string                // ES256 unless registered otherwise
-	UserInfoSigningAlg   string                // userinfo is a JWT, signed with it; empty: JSON
-	AccessTokenTTL       time.Duration         // 60 s by default, at most 1 h
-	IdPHints             []protocol.ProviderID // the providers that it may name in idp_hint
-	AllowedOrigins       []string
-	Scopes               []protocol.Scope // scopes that it may ask for; empty: every known one
-	ClaimsInIDToken      []protocol.Claim // claims that its policy also allows in the ID token
-	AllowInsecureBackend bool             // development: jwks_uri on loopback http
+	ID                      protocol.ClientID
+	Name                    protocol.Text
+	RedirectURIs            []string // compared byte for byte (RFC 9700 section 4.1.3)
+	PostLogoutURIs          []string
+	AuthMethod              AuthMethod
+	SecretSHA256            [][32]byte      // of random secrets of at least 32 bytes; several during rotation
+	JWKS                    json.RawMessage // inline keys for private_key_jwt, or
+	JWKSURI                 string          // where to fetch them
+	AuthSigningAlg          string          // algorithm of client assertions, e.g. ES256; empty: what the key says
+	Sector                  string          // pairwise sector; never empty once loaded
+	Policy                  string          // id of its policy
+	RequirePKCE             bool
+	RequireNonce            bool
+	RequireState            bool
+	IDTokenSigningAlg       string                // ES256 unless registered otherwise
+	DataProvider            *DataProvider         // nil for a service
+	IntrospectionSigningAlg string                // of JWT answers of /introspect; empty: ES256
+	UserInfoSigningAlg      string                // userinfo is a JWT, signed with it; empty: JSON
+	AccessTokenTTL          time.Duration         // 60 s by default, at most 1 h
+	IdPHints                []protocol.ProviderID // the providers that it may name in idp_hint
+	AllowedOrigins          []string
+	Scopes                  []protocol.Scope // scopes that it may ask for; empty: every known one
+	ClaimsInIDToken         []protocol.Claim // claims that its policy also allows in the ID token
+	AllowInsecureBackend    bool             // development: jwks_uri on loopback http
+}
+
+// DataProvider is an API that services call with our access tokens: a resource
+// server (RFC 6749 section 1.1). It has no redirect URIs and signs nobody in; it
+// asks /introspect what a token is worth (RFC 7662). Its Sector decides which
+// subject it knows a person by.
+type DataProvider struct {
+	Scopes []protocol.Scope // a token that carries none of them is not meant for it
+	Claims []protocol.Claim // that it may see, of those that were released to the service
 }
 
 // HasRedirectURI reports whether uri is registered, byte for byte.
@@ -61,7 +72,7 @@ func (c *Client) HasRedirectURI(uri string) bool {
 // SigningAlgs lists the algorithms that we sign with for this client.
 func (c *Client) SigningAlgs() []string {
 	var algs []string
-	for _, alg := range []string{c.IDTokenSigningAlg, c.UserInfoSigningAlg} {
+	for _, alg := range []string{c.IDTokenSigningAlg, c.UserInfoSigningAlg, c.IntrospectionSigningAlg} {
 		if alg != "" && !slices.Contains(algs, alg) {
 			algs = append(algs, alg)
 		}
@@ -87,6 +98,11 @@ func NewSet(cs ...*Client) *Set {
 
 // Get returns the client with this id, or false.
 func (s *Set) Get(id protocol.ClientID) (*Client, bool) { c, ok := s.byID[id]; return c, ok }
+
+// Services returns those that sign people in: all but the data providers.
+func (s *Set) Services() []*Client {
+	return slices.DeleteFunc(slices.Clone(s.order), func(c *Client) bool { return c.DataProvider != nil })
+}
 
 // All returns the clients in the order of NewSet. The caller does not change the
 // slice.

@@ -27,8 +27,16 @@ const serviceSecret = "a-secret-of-the-interop-journeys-0123456789"
 type received struct {
 	Claims      map[string]any `json:"claims"`
 	UserInfo    map[string]any `json:"userinfo"`
+	Then        *givenUp       `json:"then"`
 	Error       string         `json:"error"`
 	Description string         `json:"description"`
+}
+
+// givenUp is what a service saw of its token before and after its revocation.
+type givenUp struct {
+	Before   map[string]any `json:"before"`
+	After    map[string]any `json:"after"`
+	UserInfo any            `json:"userinfo"` // status after
 }
 
 // interopConfig is a broker with one provider and one client that asks for two
@@ -155,7 +163,7 @@ func TestInterop_OpenIDClient(t *testing.T) {
 		name, auth, yaml, extra string
 		env                     []string
 		ticked                  url.Values
-		email                   bool
+		email, signed           bool
 	}{
 		{name: "client_secret_basic", auth: "basic", yaml: secretAuth("client_secret_basic")},
 		{
@@ -165,6 +173,10 @@ func TestInterop_OpenIDClient(t *testing.T) {
 		{
 			name: "private_key_jwt", auth: "private_key_jwt", env: []string{"PRIVATE_JWK=" + private},
 			yaml: "    token_endpoint_auth_method: private_key_jwt\n    jwks: " + public,
+		},
+		{
+			name: "signed userinfo, then introspection and revocation", auth: "post", env: []string{"USERINFO_ALG=ES256", "THEN=revoke"},
+			yaml: secretAuth("client_secret_post") + "\n    userinfo_signed_response_alg: ES256", signed: true,
 		},
 		{
 			name: "claims parameter", auth: "basic", yaml: secretAuth("client_secret_basic"),
@@ -192,6 +204,9 @@ func TestInterop_OpenIDClient(t *testing.T) {
 			if r.Claims["sub"] != r.UserInfo["sub"] {
 				t.Error("sub differs between ID token and userinfo")
 			}
+			if tt.signed {
+				wantGivenUp(t, broker, r)
+			}
 			if r.Claims["acr"] != "eidas1" {
 				t.Errorf("acr = %v", r.Claims["acr"])
 			}
@@ -199,6 +214,23 @@ func TestInterop_OpenIDClient(t *testing.T) {
 				t.Error("an identity claim is in the ID token although nobody asked for it there")
 			}
 		})
+	}
+}
+
+// wantGivenUp checks the signed answer of userinfo and the end of the token.
+func wantGivenUp(t *testing.T, broker string, r received) {
+	t.Helper()
+	if r.UserInfo["iss"] != broker || r.UserInfo["aud"] != "library" {
+		t.Errorf("userinfo is not signed for the service: %v", r.UserInfo)
+	}
+	if r.Then == nil {
+		t.Fatal("the service has not given its token up")
+	}
+	if r.Then.Before["active"] != true || r.Then.Before["client_id"] != "library" || r.Then.Before["sub"] != nil {
+		t.Errorf("before the revocation: %v", r.Then.Before)
+	}
+	if len(r.Then.After) != 1 || r.Then.After["active"] != false || r.Then.UserInfo != 401.0 {
+		t.Errorf("after the revocation: %v, userinfo %v", r.Then.After, r.Then.UserInfo)
 	}
 }
 

@@ -28,6 +28,7 @@ type metadataDocument struct {
 	UserInfoEndpoint      string               `json:"userinfo_endpoint"`
 	JWKSURI               string               `json:"jwks_uri"`
 	RevocationEndpoint    string               `json:"revocation_endpoint"`
+	IntrospectionEndpoint string               `json:"introspection_endpoint"`
 	Scopes                []protocol.Scope     `json:"scopes_supported"`
 	ResponseTypes         []string             `json:"response_types_supported"`
 	ResponseModes         []string             `json:"response_modes_supported"`
@@ -40,6 +41,9 @@ type metadataDocument struct {
 	AuthAlgs              []string             `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationMethods     []clients.AuthMethod `json:"revocation_endpoint_auth_methods_supported"`
 	RevocationAlgs        []string             `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionMethods  []clients.AuthMethod `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgs []string             `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAlgs     []string             `json:"introspection_signing_alg_values_supported"` // RFC 9701 section 7
 	ChallengeMethods      []string             `json:"code_challenge_methods_supported"`
 	ClaimTypes            []string             `json:"claim_types_supported"`
 	Claims                []string             `json:"claims_supported"`
@@ -64,6 +68,7 @@ func (p *Provider) document(algs []string) metadataDocument {
 		UserInfoEndpoint:      p.Issuer + PathUserInfo,
 		JWKSURI:               p.Issuer + PathJWKS,
 		RevocationEndpoint:    p.Issuer + PathRevoke,
+		IntrospectionEndpoint: p.Issuer + PathIntrospect,
 		Scopes:                protocol.Scopes(),
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{string(protocol.ModeQuery), string(protocol.ModeFormPost)},
@@ -76,6 +81,9 @@ func (p *Provider) document(algs []string) metadataDocument {
 		AuthAlgs:              signingAlgs(),
 		RevocationMethods:     methods,
 		RevocationAlgs:        signingAlgs(),
+		IntrospectionMethods:  methods,
+		IntrospectionAuthAlgs: signingAlgs(),
+		IntrospectionAlgs:     algs,
 		ChallengeMethods:      []string{"S256"},
 		ClaimTypes:            []string{"normal"},
 		Claims:                names,

@@ -52,7 +52,11 @@ func TestMetadata_TellsTheTruth(t *testing.T) {
 		_, err := w.p.signUserInfo(t.Context(), &clients.Client{UserInfoSigningAlg: s}, []byte(`{"sub":"x"}`))
 		return err == nil
 	})
-	for _, endpoint := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "revocation_endpoint"} {
+	each("introspection_signing_alg_values_supported", func(s string) bool {
+		_, err := w.p.signIntrospection(t.Context(), &clients.Client{IntrospectionSigningAlg: s}, []byte(`{"active":false}`))
+		return err == nil
+	})
+	for _, endpoint := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "revocation_endpoint", "introspection_endpoint"} {
 		path, ok := strings.CutPrefix(doc[endpoint].(string), issuer)
 		if got := w.do(get(path, nil)); !ok || got.status == 404 {
 			t.Errorf("%s = %v is not served", endpoint, doc[endpoint])
@@ -108,7 +112,7 @@ func TestNew_RefusesAMissingCollaborator(t *testing.T) {
 	for name, spoil := range map[string]func(*Config){
 		"Clients": func(c *Config) { c.Clients = nil }, "Start": func(c *Config) { c.Start = nil }, "Codes": func(c *Config) { c.Codes = nil },
 		"Once": func(c *Config) { c.Once = nil }, "Keys": func(c *Config) { c.Keys = nil }, "ClientKeys": func(c *Config) { c.ClientKeys = nil },
-		"Audit": func(c *Config) { c.Audit = nil }, "Site": func(c *Config) { c.Site = nil }, "Note": func(c *Config) { c.Note = nil },
+		"Audit": func(c *Config) { c.Audit = nil }, "Deriver": func(c *Config) { c.Deriver = nil }, "Site": func(c *Config) { c.Site = nil }, "Note": func(c *Config) { c.Note = nil },
 		"Log": func(c *Config) { c.Log = nil }, "ACRs": func(c *Config) { c.ACRs = nil }, "Now": func(c *Config) { c.Now = nil },
 		"Issuer": func(c *Config) { c.Issuer = issuer + "/" }, "IDTokenTTL": func(c *Config) { c.IDTokenTTL = 1 << 50 },
 		"unknown": func(c *Config) { c.ACRs = []protocol.ACR{"loa4"} },

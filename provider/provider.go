@@ -5,7 +5,8 @@
 // never sees an unminimised identity.
 //
 // Read in the order of a login: harden.go, authorize.go, authorize_params.go,
-// codes.go (login calls it), answer.go, token.go, idtoken.go, userinfo.go, revoke.go.
+// codes.go (login calls it), answer.go, token.go, idtoken.go, userinfo.go, revoke.go,
+// introspect.go.
 package provider
 
 import (
@@ -21,6 +22,7 @@ import (
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/web"
 )
@@ -37,7 +39,7 @@ const (
 
 // Paths lists what New serves, for the one who mounts it.
 func Paths() []string {
-	return []string{PathAuthorize, PathToken, PathUserInfo, PathJWKS, PathDiscovery, PathOAuthMetadata, PathRevoke}
+	return []string{PathAuthorize, PathToken, PathUserInfo, PathJWKS, PathDiscovery, PathOAuthMetadata, PathRevoke, PathIntrospect}
 }
 
 // Keys signs and publishes. Implemented by keys.Ring.
@@ -84,6 +86,7 @@ type Config struct {
 	Once       OnceStore                              //
 	Keys       Keys                                   //
 	ClientKeys func(*clients.Client) (KeySet, error)  // for private_key_jwt; the caller keeps the sets
+	Deriver    identity.Deriver                       // for the subjects of data providers
 	Audit      Recorder                               //
 	Site       Site                                   //
 	Note       func(r *http.Request, as ...slog.Attr) // adds to the request's event line; web.Note
@@ -119,6 +122,7 @@ func New(cfg Config) (*Provider, error) {
 		PathToken:         cfg.Site.API("token", rule{methods: []string{"POST"}}.guard(p.token)),
 		PathUserInfo:      cfg.Site.API("userinfo", rule{methods: []string{"GET", "POST"}}.guard(p.userInfo)),
 		PathRevoke:        cfg.Site.API("revoke", rule{methods: []string{"POST"}}.guard(p.revoke)),
+		PathIntrospect:    cfg.Site.API("introspect", rule{methods: []string{"POST"}}.guard(p.introspect)),
 		PathJWKS:          cfg.Site.API("jwks", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveJWKS)),
 		PathDiscovery:     cfg.Site.API("discovery", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
 		PathOAuthMetadata: cfg.Site.API("metadata", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
@@ -140,7 +144,7 @@ func (cfg Config) check() error {
 	missing := map[string]bool{
 		"Clients": cfg.Clients == nil, "Start": cfg.Start == nil, "Codes": cfg.Codes == nil,
 		"Once": cfg.Once == nil, "Keys": cfg.Keys == nil, "ClientKeys": cfg.ClientKeys == nil,
-		"Audit": cfg.Audit == nil, "Site": cfg.Site == nil, "Note": cfg.Note == nil,
+		"Deriver": cfg.Deriver == nil, "Audit": cfg.Audit == nil, "Site": cfg.Site == nil, "Note": cfg.Note == nil,
 		"Log": cfg.Log == nil, "ACRs": len(cfg.ACRs) == 0, "Now": cfg.Now == nil,
 	}
 	for name, is := range missing {

@@ -187,6 +187,7 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant) 
 	failpoint.Here("token.after-audit")
 	ttl, now := accessTTL(c), p.Now()
 	var err error
+	a.IssuedAt = now.Unix()
 	if a.UserInfo, err = userInfoOf(g.Released); err != nil {
 		return nil, err
 	}

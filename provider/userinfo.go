@@ -57,16 +57,18 @@ type access struct {
 	Grant    login.GrantID
 	Client   protocol.ClientID
 	ACR      protocol.ACR
+	Scopes   []protocol.Scope
+	IssuedAt int64    // seconds since 1970
 	Claims   []string // names of what UserInfo holds, for the audit log
-	Person   string   // for the audit log
-	SealKey  []byte   // likewise
+	Person   string   // for the audit log, and for the subjects of data providers
+	SealKey  []byte   // for the audit log
 	UserInfo json.RawMessage
 }
 
 func accessOf(g login.Grant) access {
 	return access{
 		Grant: g.ID, Client: g.Client, ACR: g.ACR, Claims: words(g.Released.Names()),
-		Person: g.Person, SealKey: g.SealKey,
+		Scopes: g.Scopes, Person: g.Person, SealKey: g.SealKey,
 	}
 }
 

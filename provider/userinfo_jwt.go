@@ -44,9 +44,7 @@ func (p *Provider) signUserInfo(ctx context.Context, c *clients.Client, claims j
 	if err != nil {
 		return "", errors.New("encode userinfo") // the cause could quote the identity
 	}
-	// Both are objects with members, and no name is in both: see protocol.Claims.
-	payload[len(payload)-1] = ','
-	compact, err := p.Keys.Sign(ctx, c.UserInfoSigningAlg, "JWT", append(payload, claims[1:]...))
+	compact, err := p.Keys.Sign(ctx, c.UserInfoSigningAlg, "JWT", join(payload, claims))
 	if err != nil {
 		return "", fmt.Errorf("sign userinfo for client %s: %w", c.ID, err)
 	}

@@ -85,7 +85,7 @@ func newWorld(t testing.TB) *world {
 	w.p, err = New(Config{
 		Issuer: issuer, Clients: current, Start: w.start, Codes: w.codes, Once: w.store, Keys: w.keys,
 		ClientKeys: func(c *clients.Client) (KeySet, error) { return keys.NewStatic(c.JWKS) },
-		Audit:      w.audit, Site: site, Note: web.Note, Now: clock,
+		Deriver:    w.keys, Audit: w.audit, Site: site, Note: web.Note, Now: clock,
 		Log: log, ACRs: []protocol.ACR{protocol.EIDAS1, protocol.EIDAS2},
 	})
 	if err != nil {
@@ -143,6 +143,14 @@ func testClients() []*clients.Client {
 		with("rich", func(c *clients.Client) { c.IDTokenSigningAlg = "EdDSA"; c.AccessTokenTTL = 10 * time.Minute }),
 		with("signed", func(c *clients.Client) { c.UserInfoSigningAlg = "ES256" }),
 		with("signed-eddsa", func(c *clients.Client) { c.UserInfoSigningAlg = "EdDSA" }),
+		with("tax-api", func(c *clients.Client) { // a data provider
+			c.AuthMethod, c.RedirectURIs, c.Sector = clients.SecretPost, nil, "tax.example"
+			c.DataProvider = &clients.DataProvider{Scopes: []protocol.Scope{"email", "birth"}, Claims: []protocol.Claim{"email", "birthdate"}}
+		}),
+		with("post-api", func(c *clients.Client) {
+			c.RedirectURIs, c.Sector, c.IntrospectionSigningAlg = nil, "post.example", "EdDSA"
+			c.DataProvider = &clients.DataProvider{Scopes: []protocol.Scope{"given_name"}}
+		}),
 		with("loopback", func(c *clients.Client) { c.RedirectURIs = []string{"http://127.0.0.1:9000/cb"} }),
 	}
 }

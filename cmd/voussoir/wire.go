@@ -134,7 +134,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 			s, err := visits.Start(ctx, req, h)
 			return s.URL, s.Cookies, err
 		},
-		ClientKeys: b.clientKeys, Audit: b.log, Site: site, Note: web.Note, Log: events, ACRs: first.acrs, Now: now,
+		ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events, ACRs: first.acrs, Now: now,
 	})
 	if err != nil {
 		return nil, err

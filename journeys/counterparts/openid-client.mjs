@@ -5,6 +5,8 @@ import http from 'node:http'
 import * as client from 'openid-client'
 
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}' } = process.env
+// USERINFO_ALG: what it is registered for; THEN=revoke: give the token up afterwards.
+const { USERINFO_ALG, THEN } = process.env
 const redirectURI = `http://127.0.0.1:${PORT}/callback`
 
 async function authentication() {
@@ -20,9 +22,10 @@ async function authentication() {
   throw new Error(`unknown AUTH ${AUTH}`)
 }
 
-const config = await client.discovery(new URL(ISSUER), CLIENT_ID, undefined, await authentication(), {
+const config = await client.discovery(new URL(ISSUER), CLIENT_ID, { userinfo_signed_response_alg: USERINFO_ALG }, await authentication(), {
   execute: [client.allowInsecureRequests], // loopback http in a test
 })
+if (USERINFO_ALG) client.enableNonRepudiationChecks(config) // it then verifies the signature with our JWKS
 const started = new Map() // state → what the callback must match
 
 async function start() {
@@ -54,7 +57,17 @@ async function finish(request, url) {
   const tokens = await client.authorizationCodeGrant(config, checked, started.get(state))
   const claims = tokens.claims()
   const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub)
-  return { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }
+  const received = { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }
+  if (THEN === 'revoke') received.then = await giveUp(tokens.access_token, claims.sub)
+  return received
+}
+
+async function giveUp(token, sub) {
+  const before = await client.tokenIntrospection(config, token)
+  await client.tokenRevocation(config, token)
+  const after = await client.tokenIntrospection(config, token)
+  const userinfo = await client.fetchUserInfo(config, token, sub).then(() => 200, (e) => e.status ?? e.cause?.status ?? e.code)
+  return { before, after, userinfo }
 }
 
 http.createServer(async (request, response) => {

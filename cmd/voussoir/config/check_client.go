@@ -203,11 +203,7 @@ func (c *checker) exceptions(k *Client, path string) {
 }
 
 func (c *checker) requests(k *Client, path string) {
-	scopes := make([]string, 0, len(protocol.Scopes()))
-	for _, s := range protocol.Scopes() {
-		scopes = append(scopes, string(s))
-	}
-	c.known(path+".scopes", k.Scopes, scopes, "scope")
+	c.known(path+".scopes", k.Scopes, scopeNames(), "scope")
 	if len(k.Scopes) > 0 && !slices.Contains(k.Scopes, string(protocol.OpenID)) {
 		c.add(path+".scopes", "openid is missing: every request must carry it", "scopes: [openid, …]")
 	}

@@ -44,6 +44,9 @@ type File struct {
 	Providers []Provider `yaml:"providers" jsonschema:"required" eg:"[{ id: tax, … }]"`
 	// Clients are the services. Default: none.
 	Clients []Client `yaml:"clients" eg:"[{ id: city-library, … }]"`
+	// DataProviders are APIs that services call with our access tokens. Default:
+	// none.
+	DataProviders []DataProvider `yaml:"data_providers" eg:"[{ id: tax-api, … }]"`
 	// Policies say what services may receive, and why. Default: none.
 	Policies []Policy `yaml:"policies" eg:"[{ id: library, … }]"`
 	// Consultations are not available in this version: leave the list empty.

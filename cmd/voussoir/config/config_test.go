@@ -84,7 +84,7 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Data != "/etc/voussoir/data" || got.Issuer != "https://id.example.org" || len(got.Clients.All()) != 2 || got.PolicyCount != 2 || len(got.Digest) != 64 {
+	if got.Data != "/etc/voussoir/data" || got.Issuer != "https://id.example.org" || len(got.Clients.Services()) != 2 || len(got.Clients.All()) != 3 || got.PolicyCount != 2 || len(got.Digest) != 64 {
 		t.Errorf("settings: %+v", got)
 	}
 	tax := oidc.Config{
@@ -124,6 +124,17 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 	appeals, _ := got.Clients.Get("tax-appeals")
 	if appeals.RequireNonce || !appeals.RequirePKCE || appeals.AuthSigningAlg != "ES256" || appeals.UserInfoSigningAlg != "ES256" || !strings.Contains(string(appeals.JWKS), `"kid":"a1"`) {
 		t.Errorf("client = %+v", appeals)
+	}
+	api, _ := got.Clients.Get("tax-api")
+	third := digest(0x2f)
+	wantAPI := &clients.Client{
+		ID: "tax-api", Name: protocol.Text{"fr": "API Impôts", "en": "Tax API"}, AuthMethod: clients.SecretPost,
+		SecretSHA256: [][32]byte{third}, Sector: "tax.example", RequirePKCE: true, RequireNonce: true, RequireState: true,
+		IntrospectionSigningAlg: "ES256",
+		DataProvider:            &clients.DataProvider{Scopes: []protocol.Scope{"birthdate"}, Claims: []protocol.Claim{"birthdate"}},
+	}
+	if !reflect.DeepEqual(api, wantAPI) {
+		t.Errorf("data provider = %+v\nwant %+v", api, wantAPI)
 	}
 	policy, _ := got.Policies.Policy(library)
 	wantPolicy := &policies.Policy{

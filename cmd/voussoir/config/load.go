@@ -32,7 +32,7 @@ type Loaded struct {
 	Private     bool   // outgoing calls may go to private addresses
 	// Providers are complete but for Client, Signer, Check, Now and Log.
 	Providers   []oidc.Config
-	Clients     *clients.Set
+	Clients     *clients.Set // data providers too, after the services
 	Policies    *policies.Table
 	PolicyCount int
 }
@@ -87,6 +87,10 @@ func defaults(f *File) {
 		fill(&f.Clients[i].IDTokenSignedResponseAlg, "ES256")
 		fill(&f.Clients[i].AccessTokenLifetime, "PT60S")
 	}
+	for i := range f.DataProviders {
+		fill(&f.DataProviders[i].TokenEndpointAuthMethod, string(clients.SecretBasic))
+		fill(&f.DataProviders[i].IntrospectionSignedResponseAlg, "ES256")
+	}
 	for i := range f.Policies {
 		fill(&f.Policies[i].MinACR, string(protocol.EIDAS1))
 		fill(&f.Policies[i].ConsentValidity, "PT0S")
@@ -113,6 +117,9 @@ func (c *checker) load() *Loaded {
 	var cs []*clients.Client
 	for i := range c.f.Clients {
 		cs = append(cs, c.loadClient(&c.f.Clients[i]))
+	}
+	for i := range c.f.DataProviders {
+		cs = append(cs, c.loadDataProvider(&c.f.DataProviders[i]))
 	}
 	var ps []*policies.Policy
 	for i := range c.f.Policies {
