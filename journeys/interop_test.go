@@ -36,6 +36,7 @@ type received struct {
 type givenUp struct {
 	Before   map[string]any `json:"before"`
 	After    map[string]any `json:"after"`
+	API      map[string]any `json:"api"` // what a data provider saw, in the signed form
 	UserInfo any            `json:"userinfo"` // status after
 }
 
@@ -67,6 +68,14 @@ clients:
 %s
     sector: library.example
     policy: library
+data_providers:
+  - id: city-api
+    name: { fr: "API de la ville", en: "City API" }
+    token_endpoint_auth_method: client_secret_post
+    client_secret_sha256: "%s"
+    sector: city.example
+    scopes: [given_name]
+    claims: [given_name, email]
 policies:
   - id: library
     version: 1
@@ -79,7 +88,7 @@ policies:
       - { name: age_over_16, required: true }
       - { name: email, required: false }
     consent_validity: P1Y
-`, idpPort, secretFile(t, idpSecret), redirectURI, auth)
+`, idpPort, secretFile(t, idpSecret), redirectURI, auth, sha256hex(serviceSecret))
 }
 
 func secretAuth(method string) string {
@@ -228,6 +237,13 @@ func wantGivenUp(t *testing.T, broker string, r received) {
 	}
 	if r.Then.Before["active"] != true || r.Then.Before["client_id"] != "library" || r.Then.Before["sub"] != nil {
 		t.Errorf("before the revocation: %v", r.Then.Before)
+	}
+	api := r.Then.API
+	if api["active"] != true || api["client_id"] != "library" || api["scope"] != "given_name" || api["given_name"] != "Camille Jeanne" || api["email"] != nil {
+		t.Errorf("the data provider saw %v", api)
+	}
+	if sub, _ := api["sub"].(string); sub == "" || sub == r.Claims["sub"] {
+		t.Error("the data provider has no subject of its own")
 	}
 	if len(r.Then.After) != 1 || r.Then.After["active"] != false || r.Then.UserInfo != 401.0 {
 		t.Errorf("after the revocation: %v, userinfo %v", r.Then.After, r.Then.UserInfo)

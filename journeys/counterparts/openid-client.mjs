@@ -62,12 +62,20 @@ async function finish(request, url) {
   return received
 }
 
+// An API that is shown the token asks for the signed form, which the library verifies.
+async function seenByAnAPI(token) {
+  const api = await client.discovery(new URL(ISSUER), 'city-api', { introspection_signed_response_alg: 'ES256' },
+    client.ClientSecretPost(CLIENT_SECRET), { execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks] })
+  return client.tokenIntrospection(api, token)
+}
+
 async function giveUp(token, sub) {
+  const api = await seenByAnAPI(token)
   const before = await client.tokenIntrospection(config, token)
   await client.tokenRevocation(config, token)
   const after = await client.tokenIntrospection(config, token)
   const userinfo = await client.fetchUserInfo(config, token, sub).then(() => 200, (e) => e.status ?? e.cause?.status ?? e.code)
-  return { before, after, userinfo }
+  return { api, before, after, userinfo }
 }
 
 http.createServer(async (request, response) => {
