@@ -30,7 +30,7 @@ type Client struct {
 	PostLogoutURIs          []string
 	AuthMethod              AuthMethod
 	SecretSHA256            [][32]byte      // of random secrets of at least 32 bytes; several during rotation
-	JWKS                    json.RawMessage // inline keys for private_key_jwt, or
+	JWKS                    json.RawMessage // inline keys for private_key_jwt and encryption, or
 	JWKSURI                 string          // where to fetch them
 	AuthSigningAlg          string          // algorithm of client assertions, e.g. ES256; empty: what the key says
 	Sector                  string          // pairwise sector; never empty once loaded
@@ -38,7 +38,10 @@ type Client struct {
 	RequirePKCE             bool
 	RequireNonce            bool
 	RequireState            bool
-	IDTokenSigningAlg       string                // ES256 unless registered otherwise
+	IDTokenSigningAlg       string // ES256 unless registered otherwise
+	IDTokenEncryption       Encryption
+	UserInfoEncryption      Encryption            // of a signed answer only
+	IntrospectionEncryption Encryption            // of a data provider's answers: they are then always JWTs
 	DataProvider            *DataProvider         // nil for a service
 	IntrospectionSigningAlg string                // of JWT answers of /introspect; empty: ES256
 	UserInfoSigningAlg      string                // userinfo is a JWT, signed with it; empty: JSON
@@ -57,6 +60,21 @@ type Client struct {
 type DataProvider struct {
 	Scopes []protocol.Scope // a token that carries none of them is not meant for it
 	Claims []protocol.Claim // that it may see, of those that were released to the service
+}
+
+// Encryption says how a signed token is encrypted to the key that its recipient
+// publishes (OpenID Connect Core section 10.2). The zero value: it is not.
+type Encryption struct{ Alg, Enc string }
+
+// EncryptionAlgs lists the algorithms of the keys that we need of this client.
+func (c *Client) EncryptionAlgs() []string {
+	var algs []string
+	for _, e := range []Encryption{c.IDTokenEncryption, c.UserInfoEncryption, c.IntrospectionEncryption} {
+		if e.Alg != "" && !slices.Contains(algs, e.Alg) {
+			algs = append(algs, e.Alg)
+		}
+	}
+	return algs
 }
 
 // HasRedirectURI reports whether uri is registered, byte for byte.

@@ -36,7 +36,7 @@ type received struct {
 type givenUp struct {
 	Before   map[string]any `json:"before"`
 	After    map[string]any `json:"after"`
-	API      map[string]any `json:"api"` // what a data provider saw, in the signed form
+	API      map[string]any `json:"api"`      // what a data provider saw, in the signed form
 	UserInfo any            `json:"userinfo"` // status after
 }
 
@@ -168,6 +168,7 @@ func TestInterop_OpenIDClient(t *testing.T) {
 	need(t, "node", "Node.js")
 	need(t, "node_modules/openid-client/package.json", "openid-client")
 	private, public := clientKey(t)
+	decrypts, both := encryptionKey(t, public)
 	tests := []struct {
 		name, auth, yaml, extra string
 		env                     []string
@@ -186,6 +187,12 @@ func TestInterop_OpenIDClient(t *testing.T) {
 		{
 			name: "signed userinfo, then introspection and revocation", auth: "post", env: []string{"USERINFO_ALG=ES256", "THEN=revoke"},
 			yaml: secretAuth("client_secret_post") + "\n    userinfo_signed_response_alg: ES256", signed: true,
+		},
+		{
+			name: "private_key_jwt, userinfo and ID token signed and encrypted", auth: "private_key_jwt",
+			env: []string{"PRIVATE_JWK=" + private, "USERINFO_ALG=ES256", "DECRYPT_JWK=" + decrypts},
+			yaml: "    token_endpoint_auth_method: private_key_jwt\n    jwks: " + both + "\n    userinfo_signed_response_alg: ES256" +
+				"\n    id_token_encrypted_response_alg: ECDH-ES\n    userinfo_encrypted_response_alg: ECDH-ES",
 		},
 		{
 			name: "claims parameter", auth: "basic", yaml: secretAuth("client_secret_basic"),
@@ -339,4 +346,13 @@ func clientKey(t *testing.T) (private, publicSet string) {
 		t.Fatal(err)
 	}
 	return string(own), string(set)
+}
+
+// encryptionKey makes a second key, for encryption, and adds its public half to a set.
+func encryptionKey(t *testing.T, signing string) (private, publicSet string) {
+	t.Helper()
+	private, more := clientKey(t)
+	more = strings.NewReplacer(`"use":"sig"`, `"use":"enc"`, `"alg":"ES256"`, `"alg":"ECDH-ES"`, `"kid":"journey"`, `"kid":"decrypts"`).Replace(more)
+	private = strings.Replace(private, `"kid":"journey"`, `"kid":"decrypts"`, 1)
+	return private, strings.TrimSuffix(signing, "]}") + "," + strings.TrimPrefix(more, `{"keys":[`)
 }

@@ -52,7 +52,8 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !wantsJWT(r.Header) {
+	// Whoever is registered for an encrypted answer gets no other.
+	if !wantsJWT(r.Header) && c.IntrospectionEncryption.Alg == "" {
 		return writeJSON(w, body)
 	}
 	compact, err := p.signIntrospection(r.Context(), c, body)
@@ -187,7 +188,7 @@ func (p *Provider) signIntrospection(ctx context.Context, c *clients.Client, bod
 	if err != nil {
 		return "", fmt.Errorf("sign introspection for %s: %w", c.ID, err)
 	}
-	return compact, nil
+	return p.nest(ctx, c, c.IntrospectionEncryption, compact)
 }
 
 // wantsJWT reports whether the signed form was asked for by name (RFC 9701 section

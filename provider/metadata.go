@@ -36,7 +36,11 @@ type metadataDocument struct {
 	ACRValues             []protocol.ACR       `json:"acr_values_supported"`
 	SubjectTypes          []string             `json:"subject_types_supported"`
 	IDTokenAlgs           []string             `json:"id_token_signing_alg_values_supported"`
+	IDTokenEncAlgs        []string             `json:"id_token_encryption_alg_values_supported"`
+	IDTokenEncs           []string             `json:"id_token_encryption_enc_values_supported"`
 	UserInfoAlgs          []string             `json:"userinfo_signing_alg_values_supported"`
+	UserInfoEncAlgs       []string             `json:"userinfo_encryption_alg_values_supported"`
+	UserInfoEncs          []string             `json:"userinfo_encryption_enc_values_supported"`
 	AuthMethods           []clients.AuthMethod `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgs              []string             `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationMethods     []clients.AuthMethod `json:"revocation_endpoint_auth_methods_supported"`
@@ -44,6 +48,8 @@ type metadataDocument struct {
 	IntrospectionMethods  []clients.AuthMethod `json:"introspection_endpoint_auth_methods_supported"`
 	IntrospectionAuthAlgs []string             `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionAlgs     []string             `json:"introspection_signing_alg_values_supported"` // RFC 9701 section 7
+	IntrospectionEncAlgs  []string             `json:"introspection_encryption_alg_values_supported"`
+	IntrospectionEncs     []string             `json:"introspection_encryption_enc_values_supported"`
 	ChallengeMethods      []string             `json:"code_challenge_methods_supported"`
 	ClaimTypes            []string             `json:"claim_types_supported"`
 	Claims                []string             `json:"claims_supported"`
@@ -76,7 +82,11 @@ func (p *Provider) document(algs []string) metadataDocument {
 		ACRValues:             p.ACRs,
 		SubjectTypes:          []string{"pairwise"},
 		IDTokenAlgs:           algs,
+		IDTokenEncAlgs:        encryptionAlgs(),
+		IDTokenEncs:           encryptionEncs(),
 		UserInfoAlgs:          algs,
+		UserInfoEncAlgs:       encryptionAlgs(),
+		UserInfoEncs:          encryptionEncs(),
 		AuthMethods:           methods,
 		AuthAlgs:              signingAlgs(),
 		RevocationMethods:     methods,
@@ -84,6 +94,8 @@ func (p *Provider) document(algs []string) metadataDocument {
 		IntrospectionMethods:  methods,
 		IntrospectionAuthAlgs: signingAlgs(),
 		IntrospectionAlgs:     algs,
+		IntrospectionEncAlgs:  encryptionAlgs(),
+		IntrospectionEncs:     encryptionEncs(),
 		ChallengeMethods:      []string{"S256"},
 		ClaimTypes:            []string{"normal"},
 		Claims:                names,

@@ -56,6 +56,17 @@ func TestMetadata_TellsTheTruth(t *testing.T) {
 		_, err := w.p.signIntrospection(t.Context(), &clients.Client{IntrospectionSigningAlg: s}, []byte(`{"active":false}`))
 		return err == nil
 	})
+	sealed, _ := w.set.Get("sealed")
+	for _, what := range []string{"id_token", "userinfo", "introspection"} {
+		each(what+"_encryption_alg_values_supported", func(s string) bool {
+			_, err := w.p.nest(t.Context(), sealed, clients.Encryption{Alg: s, Enc: "A256GCM"}, "x")
+			return err == nil
+		})
+		each(what+"_encryption_enc_values_supported", func(s string) bool {
+			_, err := w.p.nest(t.Context(), sealed, clients.Encryption{Alg: "ECDH-ES", Enc: s}, "x")
+			return err == nil
+		})
+	}
 	for _, endpoint := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "revocation_endpoint", "introspection_endpoint"} {
 		path, ok := strings.CutPrefix(doc[endpoint].(string), issuer)
 		if got := w.do(get(path, nil)); !ok || got.status == 404 {

@@ -6,7 +6,7 @@
 //
 // Read in the order of a login: harden.go, authorize.go, authorize_params.go,
 // codes.go (login calls it), answer.go, token.go, idtoken.go, userinfo.go, revoke.go,
-// introspect.go.
+// introspect.go, encrypt.go.
 package provider
 
 import (
@@ -23,6 +23,7 @@ import (
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/web"
 )
@@ -57,6 +58,9 @@ type KeySet interface {
 	// Verify returns the payload of compact if one of the keys signed it with
 	// exactly alg. An error that is keys.ErrUnavailable says that nobody can tell.
 	Verify(ctx context.Context, compact, alg string) (payload []byte, err error)
+	// Recipient returns the key that is published for encryption with alg. On an
+	// error nothing can be sent to this client.
+	Recipient(ctx context.Context, alg string) (keys.Recipient, error)
 }
 
 // Recorder appends to the audit log; the entry is durable when it returns nil.
@@ -85,7 +89,7 @@ type Config struct {
 	Codes      *Codes                                 //
 	Once       OnceStore                              //
 	Keys       Keys                                   //
-	ClientKeys func(*clients.Client) (KeySet, error)  // for private_key_jwt; the caller keeps the sets
+	ClientKeys func(*clients.Client) (KeySet, error)  // for private_key_jwt and encryption; the caller keeps the sets
 	Deriver    identity.Deriver                       // for the subjects of data providers
 	Audit      Recorder                               //
 	Site       Site                                   //

@@ -78,6 +78,9 @@ func (p *Provider) redeem(ctx context.Context, c *clients.Client, form url.Value
 	if form.Get("code") == "" || form.Get("redirect_uri") == "" {
 		return nil, invalid("code or redirect_uri is missing")
 	}
+	if err := p.reachable(ctx, c); err != nil {
+		return nil, err
+	}
 	g, err := p.spend(ctx, form.Get("code"))
 	if err != nil {
 		return nil, err

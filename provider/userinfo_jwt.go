@@ -22,7 +22,7 @@ type userInfoEnvelope struct {
 }
 
 // writeUserInfo answers in the form that the client is registered for: JSON, or a
-// JWT signed with its algorithm.
+// JWT signed with its algorithm and, if it wants that, encrypted to its key.
 func (p *Provider) writeUserInfo(ctx context.Context, w http.ResponseWriter, c *clients.Client, claims json.RawMessage) error {
 	if c.UserInfoSigningAlg == "" {
 		return writeJSON(w, claims)
@@ -48,5 +48,5 @@ func (p *Provider) signUserInfo(ctx context.Context, c *clients.Client, claims j
 	if err != nil {
 		return "", fmt.Errorf("sign userinfo for client %s: %w", c.ID, err)
 	}
-	return compact, nil
+	return p.nest(ctx, c, c.UserInfoEncryption, compact)
 }

@@ -151,6 +151,14 @@ func testClients() []*clients.Client {
 			c.RedirectURIs, c.Sector, c.IntrospectionSigningAlg = nil, "post.example", "EdDSA"
 			c.DataProvider = &clients.DataProvider{Scopes: []protocol.Scope{"given_name"}}
 		}),
+		with("sealed", func(c *clients.Client) {
+			c.JWKS, c.UserInfoSigningAlg = encryptionJWKS(), "ES256"
+			c.IDTokenEncryption, c.UserInfoEncryption = clients.Encryption{Alg: "ECDH-ES", Enc: "A256GCM"}, clients.Encryption{Alg: "RSA-OAEP-256", Enc: "A256GCM"}
+		}),
+		with("sealed-api", func(c *clients.Client) {
+			c.JWKS, c.RedirectURIs, c.IntrospectionEncryption = encryptionJWKS(), nil, clients.Encryption{Alg: "ECDH-ES", Enc: "A256GCM"}
+			c.DataProvider = &clients.DataProvider{Scopes: []protocol.Scope{"email"}}
+		}),
 		with("loopback", func(c *clients.Client) { c.RedirectURIs = []string{"http://127.0.0.1:9000/cb"} }),
 	}
 }

@@ -6,7 +6,8 @@ import * as client from 'openid-client'
 
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}' } = process.env
 // USERINFO_ALG: what it is registered for; THEN=revoke: give the token up afterwards.
-const { USERINFO_ALG, THEN } = process.env
+// DECRYPT_JWK: its key for encrypted ID tokens and userinfo.
+const { USERINFO_ALG, THEN, DECRYPT_JWK } = process.env
 const redirectURI = `http://127.0.0.1:${PORT}/callback`
 
 async function authentication() {
@@ -22,10 +23,24 @@ async function authentication() {
   throw new Error(`unknown AUTH ${AUTH}`)
 }
 
-const config = await client.discovery(new URL(ISSUER), CLIENT_ID, { userinfo_signed_response_alg: USERINFO_ALG }, await authentication(), {
+function registered() {
+  const metadata = { userinfo_signed_response_alg: USERINFO_ALG }
+  if (DECRYPT_JWK) {
+    metadata.id_token_encrypted_response_alg = metadata.userinfo_encrypted_response_alg = 'ECDH-ES'
+    metadata.id_token_encrypted_response_enc = metadata.userinfo_encrypted_response_enc = 'A256GCM'
+  }
+  return metadata
+}
+
+const config = await client.discovery(new URL(ISSUER), CLIENT_ID, registered(), await authentication(), {
   execute: [client.allowInsecureRequests], // loopback http in a test
 })
 if (USERINFO_ALG) client.enableNonRepudiationChecks(config) // it then verifies the signature with our JWKS
+if (DECRYPT_JWK) {
+  const jwk = JSON.parse(DECRYPT_JWK)
+  const key = await crypto.subtle.importKey('jwk', { ...jwk, alg: undefined, use: undefined }, { name: 'ECDH', namedCurve: 'P-256' }, false, ['deriveBits'])
+  client.enableDecryptingResponses(config, ['A256GCM'], { key, kid: jwk.kid, alg: 'ECDH-ES' })
+}
 const started = new Map() // state → what the callback must match
 
 async function start() {

@@ -27,7 +27,12 @@ func (c *checker) client(i int) {
 	c.text(path+".name", k.Name, 100)
 	c.redirects(k, path)
 	c.sector(k, path)
-	c.authentication(k, path)
+	c.authentication(k, path, k.IDTokenEncryptedResponseAlg, k.UserInfoEncryptedResponseAlg)
+	c.encryption(path, "id_token", k.IDTokenEncryptedResponseAlg)
+	c.encryption(path, "userinfo", k.UserInfoEncryptedResponseAlg)
+	if at := path + ".userinfo_encrypted_response_alg"; k.UserInfoEncryptedResponseAlg != "" && k.UserInfoSignedResponseAlg == "" && c.ok(at) {
+		c.add(at, "an answer that is encrypted and not signed says nothing about who made it: anyone can encrypt to a public key", "userinfo_signed_response_alg: ES256 beside it")
+	}
 	c.clientPolicy(k, path)
 	c.exceptions(k, path)
 	c.requests(k, path)
@@ -74,8 +79,9 @@ func (c *checker) sector(k *Client, path string) {
 	}
 }
 
-// authentication: one method, with what it needs and nothing else.
-func (c *checker) authentication(k *Client, path string) {
+// authentication: one method, with what it and the encryption algorithms (those
+// that are not "") need, and nothing else.
+func (c *checker) authentication(k *Client, path string, encryptionAlgs ...string) {
 	for i, digest := range k.ClientSecretSHA256 {
 		at := path + ".client_secret_sha256"
 		if c.has(index(at, i)) {
@@ -87,16 +93,20 @@ func (c *checker) authentication(k *Client, path string) {
 		if c.has(path + ".client_secret_sha256") {
 			c.add(path+".client_secret_sha256", "private_key_jwt uses no secret", "remove this line, or token_endpoint_auth_method: client_secret_basic")
 		}
-		c.clientKeys(k, path)
+		c.clientKeys(k, path, "private_key_jwt needs the service's public keys", encryptionAlgs)
 		return
 	}
-	for _, key := range []string{".jwks", ".token_endpoint_auth_signing_alg"} {
-		if c.has(path + key) {
-			c.add(path+key, "this is of use with private_key_jwt only", "token_endpoint_auth_method: private_key_jwt, or remove it")
-		}
+	encrypted := slices.ContainsFunc(encryptionAlgs, func(alg string) bool { return encryptionKeyType[alg] != "" })
+	if encrypted {
+		c.clientKeys(k, path, "encryption needs the service's public keys", encryptionAlgs)
 	}
-	if k.JWKSURI != "" {
-		c.add(path+".jwks_uri", "this is of use with private_key_jwt only", "token_endpoint_auth_method: private_key_jwt, or remove it")
+	for key, there := range map[string]bool{
+		".jwks": c.has(path+".jwks") && !encrypted, ".jwks_uri": k.JWKSURI != "" && !encrypted,
+		".token_endpoint_auth_signing_alg": c.has(path + ".token_endpoint_auth_signing_alg"),
+	} {
+		if there {
+			c.add(path+key, "this is of use with private_key_jwt or encryption only", "token_endpoint_auth_method: private_key_jwt, or remove it")
+		}
 	}
 	if at := path + ".client_secret_sha256"; len(k.ClientSecretSHA256) == 0 && c.ok(at) {
 		c.add(at, "the service has no secret to prove itself with", "client_secret_sha256: \"64 hex digits, from: printf %s THE_SECRET | sha256sum\"")
@@ -117,13 +127,23 @@ func (c *checker) digest(at, digest string) {
 	}
 }
 
-// clientKeys: public keys, and public only.
-func (c *checker) clientKeys(k *Client, path string) {
+// encryptionKeyType is the kty that an algorithm needs.
+var encryptionKeyType = map[string]string{"ECDH-ES": "EC", "RSA-OAEP-256": "RSA"}
+
+// encryption: the content encryption is said only where something is encrypted.
+func (c *checker) encryption(path, what, alg string) {
+	if at := path + "." + what + "_encrypted_response_enc"; c.has(at) && c.ok(at) && alg == "" {
+		c.add(at, "nothing is encrypted without an algorithm for the key", what+"_encrypted_response_alg: ECDH-ES beside it, or remove it")
+	}
+}
+
+// clientKeys: public keys, and public only, with one for each encryption algorithm.
+func (c *checker) clientKeys(k *Client, path, why string, encryptionAlgs []string) {
 	switch {
 	case k.JWKSURI != "" && len(k.JWKS) > 0:
 		c.add(path+".jwks_uri", "the keys have two places", "jwks or jwks_uri, one of them")
 	case k.JWKSURI == "" && !c.has(path+".jwks") && c.ok(path+".jwks"):
-		c.add(path+".jwks", "private_key_jwt needs the service's public keys", "jwks: { keys: [ … ] }, or jwks_uri: https://service.example/jwks")
+		c.add(path+".jwks", why, "jwks: { keys: [ … ] }, or jwks_uri: https://service.example/jwks")
 	case k.JWKSURI != "":
 		c.uri(path+".jwks_uri", k.JWKSURI)
 	}
@@ -143,6 +163,14 @@ func (c *checker) clientKeys(k *Client, path string) {
 			c.add(at, "this is a private key, and now everyone who read this file has it", "the public half of a new key: without d, p, q, dp, dq and qi")
 		} else if kty := key["kty"]; kty != "EC" && kty != "OKP" && kty != "RSA" {
 			c.add(at, "this is not a public key", "a key with kty EC, OKP or RSA")
+		}
+	}
+	for _, alg := range encryptionAlgs {
+		kty := encryptionKeyType[alg]
+		if kty != "" && !slices.ContainsFunc(set.Keys, func(key map[string]any) bool {
+			return key["kty"] == kty && (key["use"] == "enc" || key["use"] == nil && key["alg"] == alg)
+		}) {
+			c.add(path+".jwks", "no key in it is for encryption with "+alg, "one with kty: "+kty+" and use: enc beside the others")
 		}
 	}
 }

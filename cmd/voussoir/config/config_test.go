@@ -122,7 +122,8 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 		t.Errorf("client = %+v\nwant %+v", library, want)
 	}
 	appeals, _ := got.Clients.Get("tax-appeals")
-	if appeals.RequireNonce || !appeals.RequirePKCE || appeals.AuthSigningAlg != "ES256" || appeals.UserInfoSigningAlg != "ES256" || !strings.Contains(string(appeals.JWKS), `"kid":"a1"`) {
+	if appeals.RequireNonce || !appeals.RequirePKCE || appeals.AuthSigningAlg != "ES256" || appeals.UserInfoSigningAlg != "ES256" ||
+		appeals.IDTokenEncryption != (clients.Encryption{Alg: "ECDH-ES", Enc: "A256GCM"}) || appeals.UserInfoEncryption != appeals.IDTokenEncryption || !strings.Contains(string(appeals.JWKS), `"kid":"a1"`) {
 		t.Errorf("client = %+v", appeals)
 	}
 	api, _ := got.Clients.Get("tax-api")

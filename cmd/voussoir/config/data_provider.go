@@ -24,7 +24,8 @@ type DataProvider struct {
 	// ClientSecretSHA256 is the SHA-256 of its secret in hex (of a random secret of
 	// at least 32 bytes), or a list of them while a secret is being changed.
 	ClientSecretSHA256 OneOrMore `yaml:"client_secret_sha256" secret:"true" eg:"\"64 hex digits, from: printf %s THE_SECRET | sha256sum\""`
-	// JWKS holds its public keys, for private_key_jwt. Default: none.
+	// JWKS holds its public keys, for private_key_jwt and to encrypt to. Default:
+	// none.
 	JWKS Raw `yaml:"jwks" secret:"true" eg:"{ keys: [ … ] }"`
 	// JWKSURI is where its public keys are, in place of jwks. Default "".
 	JWKSURI string `yaml:"jwks_uri" eg:"https://api.example/jwks"`
@@ -41,6 +42,13 @@ type DataProvider struct {
 	// IntrospectionSignedResponseAlg signs its answers if it asks for JWT answers
 	// (RFC 9701). Default ES256.
 	IntrospectionSignedResponseAlg string `yaml:"introspection_signed_response_alg" jsonschema:"enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
+	// IntrospectionEncryptedResponseAlg encrypts its answers, once
+	// signed, to its key in jwks or jwks_uri that says use: enc; they are then always
+	// JWTs. Default "": in clear, under TLS.
+	IntrospectionEncryptedResponseAlg string `yaml:"introspection_encrypted_response_alg" jsonschema:"enum=,enum=ECDH-ES,enum=RSA-OAEP-256" eg:"ECDH-ES"`
+	// IntrospectionEncryptedResponseEnc is the content encryption that goes with it. Default
+	// A256GCM.
+	IntrospectionEncryptedResponseEnc string `yaml:"introspection_encrypted_response_enc" jsonschema:"enum=,enum=A256GCM" eg:"A256GCM"`
 }
 
 // asClient is the part that it has in common with a service.
@@ -63,7 +71,8 @@ func (c *checker) dataProvider(i int) {
 	}
 	c.empty(path+".id", d.ID, "id: tax-api")
 	c.text(path+".name", d.Name, 100)
-	c.authentication(d.asClient(), path)
+	c.authentication(d.asClient(), path, d.IntrospectionEncryptedResponseAlg)
+	c.encryption(path, "introspection", d.IntrospectionEncryptedResponseAlg)
 	if at := path + ".sector"; c.has(at) && c.ok(at) && !hostLike.MatchString(d.Sector) {
 		c.add(at, quote(d.Sector)+" is not a sector", "a host name in small letters, such as tax.example")
 	}
@@ -82,6 +91,7 @@ func (c *checker) dataProvider(i int) {
 func (c *checker) loadDataProvider(d *DataProvider) *clients.Client {
 	out := c.loadClient(d.asClient())
 	out.IntrospectionSigningAlg = d.IntrospectionSignedResponseAlg
+	out.IntrospectionEncryption = encryption(d.IntrospectionEncryptedResponseAlg)
 	out.DataProvider = &clients.DataProvider{Scopes: words[protocol.Scope](d.Scopes), Claims: words[protocol.Claim](d.Claims)}
 	return out
 }

@@ -192,6 +192,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		Sector: k.Sector, Policy: k.Policy,
 		RequirePKCE: on(k.RequirePKCE), RequireNonce: on(k.RequireNonce), RequireState: on(k.RequireState),
 		IDTokenSigningAlg: k.IDTokenSignedResponseAlg, UserInfoSigningAlg: k.UserInfoSignedResponseAlg, AccessTokenTTL: lifetime,
+		IDTokenEncryption: encryption(k.IDTokenEncryptedResponseAlg), UserInfoEncryption: encryption(k.UserInfoEncryptedResponseAlg),
 		IdPHints:       words[protocol.ProviderID](k.IdPHints),
 		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
 		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims), AllowInsecureBackend: c.f.Development,
@@ -209,6 +210,14 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		out.SecretSHA256 = append(out.SecretSHA256, digest)
 	}
 	return out
+}
+
+// encryption is with the one content encryption that there is.
+func encryption(alg string) clients.Encryption {
+	if alg == "" {
+		return clients.Encryption{}
+	}
+	return clients.Encryption{Alg: alg, Enc: "A256GCM"}
 }
 
 func loadPolicy(p *Policy) *policies.Policy {
