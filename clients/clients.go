@@ -22,6 +22,16 @@ const (
 	PrivateKeyJWT AuthMethod = "private_key_jwt"
 )
 
+// AccessTokenFormat is what a client's access tokens look like.
+type AccessTokenFormat string
+
+// The formats. An opaque token is random and means nothing; a JWT (RFC 9068) can be
+// read and verified by whoever holds it.
+const (
+	Opaque AccessTokenFormat = "opaque"
+	JWT    AccessTokenFormat = "jwt"
+)
+
 // Client is one registered service. It is immutable once loaded, and shared.
 type Client struct {
 	ID                      protocol.ClientID
@@ -46,6 +56,7 @@ type Client struct {
 	IntrospectionSigningAlg string                // of JWT answers of /introspect; empty: ES256
 	UserInfoSigningAlg      string                // userinfo is a JWT, signed with it; empty: JSON
 	AccessTokenTTL          time.Duration         // 60 s by default, at most 1 h
+	AccessTokenFormat       AccessTokenFormat     // empty: opaque
 	IdPHints                []protocol.ProviderID // the providers that it may name in idp_hint
 	AllowedOrigins          []string
 	Scopes                  []protocol.Scope // scopes that it may ask for; empty: every known one

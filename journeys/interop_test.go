@@ -189,10 +189,10 @@ func TestInterop_OpenIDClient(t *testing.T) {
 			yaml: secretAuth("client_secret_post") + "\n    userinfo_signed_response_alg: ES256", signed: true,
 		},
 		{
-			name: "private_key_jwt, userinfo and ID token signed and encrypted", auth: "private_key_jwt",
+			name: "private_key_jwt, JWT access token, userinfo and ID token signed and encrypted", auth: "private_key_jwt",
 			env: []string{"PRIVATE_JWK=" + private, "USERINFO_ALG=ES256", "DECRYPT_JWK=" + decrypts},
 			yaml: "    token_endpoint_auth_method: private_key_jwt\n    jwks: " + both + "\n    userinfo_signed_response_alg: ES256" +
-				"\n    id_token_encrypted_response_alg: ECDH-ES\n    userinfo_encrypted_response_alg: ECDH-ES",
+				"\n    id_token_encrypted_response_alg: ECDH-ES\n    userinfo_encrypted_response_alg: ECDH-ES\n    access_token_format: jwt",
 		},
 		{
 			name: "claims parameter", auth: "basic", yaml: secretAuth("client_secret_basic"),

@@ -5,7 +5,7 @@
 // never sees an unminimised identity.
 //
 // Read in the order of a login: harden.go, authorize.go, authorize_params.go,
-// codes.go (login calls it), answer.go, token.go, idtoken.go, userinfo.go, revoke.go,
+// codes.go (login calls it), answer.go, token.go, accesstoken.go, idtoken.go, userinfo.go, revoke.go,
 // introspect.go, encrypt.go.
 package provider
 

@@ -194,7 +194,7 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant) 
 	if a.UserInfo, err = userInfoOf(g.Released); err != nil {
 		return nil, err
 	}
-	access, err := storeGrant(ctx, p.Codes, AccessGrant, g.ID, a, now.Add(ttl))
+	access, err := p.accessToken(ctx, c, g, a, now)
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -151,6 +151,7 @@ func testClients() []*clients.Client {
 			c.RedirectURIs, c.Sector, c.IntrospectionSigningAlg = nil, "post.example", "EdDSA"
 			c.DataProvider = &clients.DataProvider{Scopes: []protocol.Scope{"given_name"}}
 		}),
+		with("jwt-tokens", func(c *clients.Client) { c.AccessTokenFormat = clients.JWT }),
 		with("sealed", func(c *clients.Client) {
 			c.JWKS, c.UserInfoSigningAlg = encryptionJWKS(), "ES256"
 			c.IDTokenEncryption, c.UserInfoEncryption = clients.Encryption{Alg: "ECDH-ES", Enc: "A256GCM"}, clients.Encryption{Alg: "RSA-OAEP-256", Enc: "A256GCM"}

@@ -256,6 +256,10 @@ type Client struct {
 	// AccessTokenLifetime is how long its access tokens live, ISO 8601, at most
 	// PT1H. Default PT60S.
 	AccessTokenLifetime string `yaml:"access_token_lifetime" eg:"PT60S"`
+	// AccessTokenFormat is opaque or jwt (RFC 9068). A JWT can be verified without
+	// asking us, until it expires and even if it is revoked; and whoever is shown it
+	// reads the person's subject at this service. Default opaque.
+	AccessTokenFormat string `yaml:"access_token_format" jsonschema:"enum=opaque,enum=jwt" eg:"opaque"`
 	// IdPHints are the providers that it may name in idp_hint. Default []: none.
 	IdPHints []string `yaml:"idp_hints" eg:"[tax]"`
 	// Scopes are the scopes that it may ask for. Default []: every one that we know.

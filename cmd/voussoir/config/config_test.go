@@ -114,7 +114,7 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 		RedirectURIs: []string{"https://library.example/callback"}, PostLogoutURIs: []string{},
 		AuthMethod: clients.SecretBasic, SecretSHA256: [][32]byte{digest(0x0f), digest(0x1f)},
 		Sector: "library.example", Policy: "library", RequirePKCE: true, RequireNonce: true, RequireState: true,
-		IDTokenSigningAlg: "ES256", AccessTokenTTL: time.Minute, IdPHints: []protocol.ProviderID{"tax"},
+		IDTokenSigningAlg: "ES256", AccessTokenTTL: time.Minute, AccessTokenFormat: clients.Opaque, IdPHints: []protocol.ProviderID{"tax"},
 		AllowedOrigins: []string{}, Scopes: []protocol.Scope{"openid", "given_name", "age_over_16", "email"},
 		ClaimsInIDToken: []protocol.Claim{"age_over_16"},
 	}

@@ -86,6 +86,7 @@ func defaults(f *File) {
 		fill(&f.Clients[i].TokenEndpointAuthMethod, string(clients.SecretBasic))
 		fill(&f.Clients[i].IDTokenSignedResponseAlg, "ES256")
 		fill(&f.Clients[i].AccessTokenLifetime, "PT60S")
+		fill(&f.Clients[i].AccessTokenFormat, string(clients.Opaque))
 	}
 	for i := range f.DataProviders {
 		fill(&f.DataProviders[i].TokenEndpointAuthMethod, string(clients.SecretBasic))
@@ -193,8 +194,9 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		RequirePKCE: on(k.RequirePKCE), RequireNonce: on(k.RequireNonce), RequireState: on(k.RequireState),
 		IDTokenSigningAlg: k.IDTokenSignedResponseAlg, UserInfoSigningAlg: k.UserInfoSignedResponseAlg, AccessTokenTTL: lifetime,
 		IDTokenEncryption: encryption(k.IDTokenEncryptedResponseAlg), UserInfoEncryption: encryption(k.UserInfoEncryptedResponseAlg),
-		IdPHints:       words[protocol.ProviderID](k.IdPHints),
-		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
+		AccessTokenFormat: clients.AccessTokenFormat(k.AccessTokenFormat),
+		IdPHints:          words[protocol.ProviderID](k.IdPHints),
+		AllowedOrigins:    k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
 		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims), AllowInsecureBackend: c.f.Development,
 	}
 	if out.Sector == "" {
