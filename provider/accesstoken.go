@@ -41,7 +41,7 @@ func (p *Provider) accessToken(ctx context.Context, c *clients.Client, g login.G
 	token := newHandle()
 	if c.AccessTokenFormat == clients.JWT {
 		var err error
-		if token, err = p.signAccessToken(ctx, c, g, now, expires); err != nil {
+		if token, err = p.signAccessToken(ctx, c, g, a.Scope, now, expires); err != nil {
 			return "", err
 		}
 	}
@@ -50,11 +50,11 @@ func (p *Provider) accessToken(ctx context.Context, c *clients.Client, g login.G
 
 // signAccessToken signs with the algorithm of the client's ID tokens. The audience
 // is ourselves: no other is named in a request (RFC 9068 section 3).
-func (p *Provider) signAccessToken(ctx context.Context, c *clients.Client, g login.Grant, now, expires time.Time) (string, error) {
+func (p *Provider) signAccessToken(ctx context.Context, c *clients.Client, g login.Grant, scope string, now, expires time.Time) (string, error) {
 	claims := accessClaims{
 		Issuer: p.Issuer, Subject: g.Released.Sub(), Audience: p.Issuer, Client: c.ID,
 		Expires: expires.Unix(), IssuedAt: now.Unix(), ID: newHandle(),
-		Scope: strings.Join(words(g.Scopes), " "), ACR: g.ACR,
+		Scope: scope, ACR: g.ACR,
 	}
 	if !g.AuthTime.IsZero() {
 		claims.AuthTime = g.AuthTime.Unix()

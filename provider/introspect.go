@@ -84,7 +84,7 @@ func (p *Provider) inspect(ctx context.Context, c *clients.Client, token string)
 		return p.inspectFor(ctx, c, a, answer)
 	case c.ID == a.Client:
 		// Its own token: nothing that it did not get at /token, and nobody's data.
-		answer.Scope = strings.Join(words(a.Scopes), " ")
+		answer.Scope = a.Scope
 		return json.Marshal(answer)
 	}
 	return json.Marshal(introspection{})
@@ -96,8 +96,8 @@ func (p *Provider) inspect(ctx context.Context, c *clients.Client, token string)
 // the service the claims that it is registered for: never more than the person was
 // shown. See docs/decisions/introspection.md.
 func (p *Provider) inspectFor(ctx context.Context, c *clients.Client, a access, answer introspection) ([]byte, error) {
-	scopes := slices.DeleteFunc(slices.Clone(a.Scopes), func(s protocol.Scope) bool {
-		return !slices.Contains(c.DataProvider.Scopes, s)
+	scopes := slices.DeleteFunc(strings.Fields(a.Scope), func(s string) bool {
+		return !slices.Contains(c.DataProvider.Scopes, protocol.Scope(s))
 	})
 	if len(scopes) == 0 {
 		return json.Marshal(introspection{}) // not meant for it (RFC 9700 section 2.3)
@@ -113,7 +113,7 @@ func (p *Provider) inspectFor(ctx context.Context, c *clients.Client, a access, 
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	answer.Scope, answer.ACR = strings.Join(words(scopes), " "), a.ACR
+	answer.Scope, answer.ACR = strings.Join(scopes, " "), a.ACR
 	if err := p.recordIntrospection(ctx, c, a); err != nil {
 		return nil, err
 	}

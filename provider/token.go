@@ -205,7 +205,7 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant) 
 	failpoint.Here("token.before-answer")
 	return &tokenAnswer{
 		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(ttl.Seconds()),
-		IDToken: id, Scope: strings.Join(words(g.Scopes), " "),
+		IDToken: id, Scope: a.Scope,
 	}, nil
 }
 

@@ -57,7 +57,7 @@ type access struct {
 	Grant    login.GrantID
 	Client   protocol.ClientID
 	ACR      protocol.ACR
-	Scopes   []protocol.Scope
+	Scope    string // space separated, as in the token response
 	IssuedAt int64    // seconds since 1970
 	Claims   []string // names of what UserInfo holds, for the audit log
 	Person   string   // for the audit log, and for the subjects of data providers
@@ -68,7 +68,7 @@ type access struct {
 func accessOf(g login.Grant) access {
 	return access{
 		Grant: g.ID, Client: g.Client, ACR: g.ACR, Claims: words(g.Released.Names()),
-		Scopes: g.Scopes, Person: g.Person, SealKey: g.SealKey,
+		Scope: strings.Join(words(g.Scopes), " "), Person: g.Person, SealKey: g.SealKey,
 	}
 }
 
