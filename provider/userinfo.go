@@ -57,7 +57,7 @@ type access struct {
 	Grant    login.GrantID
 	Client   protocol.ClientID
 	ACR      protocol.ACR
-	Scope    string // space separated, as in the token response
+	Scope    string   // space separated, as in the token response
 	IssuedAt int64    // seconds since 1970
 	Claims   []string // names of what UserInfo holds, for the audit log
 	Person   string   // for the audit log, and for the subjects of data providers
