@@ -34,34 +34,38 @@ const (
 
 // Client is one registered service. It is immutable once loaded, and shared.
 type Client struct {
-	ID                      protocol.ClientID
-	Name                    protocol.Text
-	RedirectURIs            []string // compared byte for byte (RFC 9700 section 4.1.3)
-	PostLogoutURIs          []string
-	AuthMethod              AuthMethod
-	SecretSHA256            [][32]byte      // of random secrets of at least 32 bytes; several during rotation
-	JWKS                    json.RawMessage // inline keys for private_key_jwt and encryption, or
-	JWKSURI                 string          // where to fetch them
-	AuthSigningAlg          string          // algorithm of client assertions, e.g. ES256; empty: what the key says
-	Sector                  string          // pairwise sector; never empty once loaded
-	Policy                  string          // id of its policy
-	RequirePKCE             bool
-	RequireNonce            bool
-	RequireState            bool
-	IDTokenSigningAlg       string // ES256 unless registered otherwise
-	IDTokenEncryption       Encryption
-	UserInfoEncryption      Encryption            // of a signed answer only
-	IntrospectionEncryption Encryption            // of a data provider's answers: they are then always JWTs
-	DataProvider            *DataProvider         // nil for a service
-	IntrospectionSigningAlg string                // of JWT answers of /introspect; empty: ES256
-	UserInfoSigningAlg      string                // userinfo is a JWT, signed with it; empty: JSON
-	AccessTokenTTL          time.Duration         // 60 s by default, at most 1 h
-	AccessTokenFormat       AccessTokenFormat     // empty: opaque
-	IdPHints                []protocol.ProviderID // the providers that it may name in idp_hint
-	AllowedOrigins          []string
-	Scopes                  []protocol.Scope // scopes that it may ask for; empty: every known one
-	ClaimsInIDToken         []protocol.Claim // claims that its policy also allows in the ID token
-	AllowInsecureBackend    bool             // development: jwks_uri on loopback http
+	ID                   protocol.ClientID
+	Name                 protocol.Text
+	RedirectURIs         []string // compared byte for byte (RFC 9700 section 4.1.3)
+	PostLogoutURIs       []string
+	AuthMethod           AuthMethod
+	SecretSHA256         [][32]byte      // of random secrets of at least 32 bytes; several during rotation
+	JWKS                 json.RawMessage // inline keys for private_key_jwt, or
+	JWKSURI              string          // where to fetch them
+	AuthSigningAlg       string          // algorithm of client assertions, e.g. ES256; empty: what the key says
+	Sector               string          // pairwise sector; never empty once loaded
+	Policy               string          // id of its policy
+	RequirePKCE          bool
+	RequireNonce         bool
+	RequireState         bool
+	IDTokenSigningAlg    string                // ES256 unless registered otherwise
+	AccessTokenTTL       time.Duration         // 60 s by default, at most 1 h
+	IdPHints             []protocol.ProviderID // the providers that it may name in idp_hint
+	AllowedOrigins       []string
+	Scopes               []protocol.Scope // scopes that it may ask for; empty: every known one
+	ClaimsInIDToken      []protocol.Claim // claims that its policy also allows in the ID token
+	AllowInsecureBackend bool             // development: jwks_uri on loopback http
+
+	// What it is given, and how.
+	AccessTokenFormat  AccessTokenFormat // empty: opaque
+	UserInfoSigningAlg string            // userinfo is a JWT, signed with it; empty: JSON
+	IDTokenEncryption  Encryption        // to its key in JWKS
+	UserInfoEncryption Encryption        // of a signed answer only
+
+	// A data provider has these, and no redirect URI.
+	DataProvider            *DataProvider // nil for a service
+	IntrospectionSigningAlg string        // of JWT answers of /introspect; empty: ES256
+	IntrospectionEncryption Encryption    // its answers are then always JWTs
 }
 
 // DataProvider is an API that services call with our access tokens: a resource

@@ -27,8 +27,6 @@ type metadataDocument struct {
 	TokenEndpoint         string               `json:"token_endpoint"`
 	UserInfoEndpoint      string               `json:"userinfo_endpoint"`
 	JWKSURI               string               `json:"jwks_uri"`
-	RevocationEndpoint    string               `json:"revocation_endpoint"`
-	IntrospectionEndpoint string               `json:"introspection_endpoint"`
 	Scopes                []protocol.Scope     `json:"scopes_supported"`
 	ResponseTypes         []string             `json:"response_types_supported"`
 	ResponseModes         []string             `json:"response_modes_supported"`
@@ -36,20 +34,8 @@ type metadataDocument struct {
 	ACRValues             []protocol.ACR       `json:"acr_values_supported"`
 	SubjectTypes          []string             `json:"subject_types_supported"`
 	IDTokenAlgs           []string             `json:"id_token_signing_alg_values_supported"`
-	IDTokenEncAlgs        []string             `json:"id_token_encryption_alg_values_supported"`
-	IDTokenEncs           []string             `json:"id_token_encryption_enc_values_supported"`
-	UserInfoAlgs          []string             `json:"userinfo_signing_alg_values_supported"`
-	UserInfoEncAlgs       []string             `json:"userinfo_encryption_alg_values_supported"`
-	UserInfoEncs          []string             `json:"userinfo_encryption_enc_values_supported"`
 	AuthMethods           []clients.AuthMethod `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgs              []string             `json:"token_endpoint_auth_signing_alg_values_supported"`
-	RevocationMethods     []clients.AuthMethod `json:"revocation_endpoint_auth_methods_supported"`
-	RevocationAlgs        []string             `json:"revocation_endpoint_auth_signing_alg_values_supported"`
-	IntrospectionMethods  []clients.AuthMethod `json:"introspection_endpoint_auth_methods_supported"`
-	IntrospectionAuthAlgs []string             `json:"introspection_endpoint_auth_signing_alg_values_supported"`
-	IntrospectionAlgs     []string             `json:"introspection_signing_alg_values_supported"` // RFC 9701 section 7
-	IntrospectionEncAlgs  []string             `json:"introspection_encryption_alg_values_supported"`
-	IntrospectionEncs     []string             `json:"introspection_encryption_enc_values_supported"`
 	ChallengeMethods      []string             `json:"code_challenge_methods_supported"`
 	ClaimTypes            []string             `json:"claim_types_supported"`
 	Claims                []string             `json:"claims_supported"`
@@ -59,6 +45,21 @@ type metadataDocument struct {
 	RequestParameter      bool                 `json:"request_parameter_supported"`
 	RequestURIParameter   bool                 `json:"request_uri_parameter_supported"` // true if absent: it must be said
 	IssParameter          bool                 `json:"authorization_response_iss_parameter_supported"`
+
+	RevocationEndpoint    string               `json:"revocation_endpoint"`
+	IntrospectionEndpoint string               `json:"introspection_endpoint"`
+	UserInfoAlgs          []string             `json:"userinfo_signing_alg_values_supported"`
+	RevocationMethods     []clients.AuthMethod `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAlgs        []string             `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionMethods  []clients.AuthMethod `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgs []string             `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAlgs     []string             `json:"introspection_signing_alg_values_supported"` // RFC 9701 section 7
+	IDTokenEncAlgs        []string             `json:"id_token_encryption_alg_values_supported"`
+	IDTokenEncs           []string             `json:"id_token_encryption_enc_values_supported"`
+	UserInfoEncAlgs       []string             `json:"userinfo_encryption_alg_values_supported"`
+	UserInfoEncs          []string             `json:"userinfo_encryption_enc_values_supported"`
+	IntrospectionEncAlgs  []string             `json:"introspection_encryption_alg_values_supported"`
+	IntrospectionEncs     []string             `json:"introspection_encryption_enc_values_supported"`
 }
 
 func (p *Provider) document(algs []string) metadataDocument {
@@ -73,8 +74,6 @@ func (p *Provider) document(algs []string) metadataDocument {
 		TokenEndpoint:         p.Issuer + PathToken,
 		UserInfoEndpoint:      p.Issuer + PathUserInfo,
 		JWKSURI:               p.Issuer + PathJWKS,
-		RevocationEndpoint:    p.Issuer + PathRevoke,
-		IntrospectionEndpoint: p.Issuer + PathIntrospect,
 		Scopes:                protocol.Scopes(),
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{string(protocol.ModeQuery), string(protocol.ModeFormPost)},
@@ -82,20 +81,8 @@ func (p *Provider) document(algs []string) metadataDocument {
 		ACRValues:             p.ACRs,
 		SubjectTypes:          []string{"pairwise"},
 		IDTokenAlgs:           algs,
-		IDTokenEncAlgs:        encryptionAlgs(),
-		IDTokenEncs:           encryptionEncs(),
-		UserInfoAlgs:          algs,
-		UserInfoEncAlgs:       encryptionAlgs(),
-		UserInfoEncs:          encryptionEncs(),
 		AuthMethods:           methods,
 		AuthAlgs:              signingAlgs(),
-		RevocationMethods:     methods,
-		RevocationAlgs:        signingAlgs(),
-		IntrospectionMethods:  methods,
-		IntrospectionAuthAlgs: signingAlgs(),
-		IntrospectionAlgs:     algs,
-		IntrospectionEncAlgs:  encryptionAlgs(),
-		IntrospectionEncs:     encryptionEncs(),
 		ChallengeMethods:      []string{"S256"},
 		ClaimTypes:            []string{"normal"},
 		Claims:                names,
@@ -103,6 +90,21 @@ func (p *Provider) document(algs []string) metadataDocument {
 		UILocales:             []string{"fr", "en"},
 		ClaimsParameter:       true,
 		IssParameter:          true,
+
+		RevocationEndpoint:    p.Issuer + PathRevoke,
+		IntrospectionEndpoint: p.Issuer + PathIntrospect,
+		UserInfoAlgs:          algs,
+		RevocationMethods:     methods,
+		RevocationAlgs:        signingAlgs(),
+		IntrospectionMethods:  methods,
+		IntrospectionAuthAlgs: signingAlgs(),
+		IntrospectionAlgs:     algs,
+		IDTokenEncAlgs:        encryptionAlgs(),
+		IDTokenEncs:           encryptionEncs(),
+		UserInfoEncAlgs:       encryptionAlgs(),
+		UserInfoEncs:          encryptionEncs(),
+		IntrospectionEncAlgs:  encryptionAlgs(),
+		IntrospectionEncs:     encryptionEncs(),
 	}
 }
 
