@@ -22,16 +22,6 @@ const (
 	PrivateKeyJWT AuthMethod = "private_key_jwt"
 )
 
-// AccessTokenFormat is what a client's access tokens look like.
-type AccessTokenFormat string
-
-// The formats. An opaque token is random and means nothing; a JWT (RFC 9068) can be
-// read and verified by whoever holds it.
-const (
-	Opaque AccessTokenFormat = "opaque"
-	JWT    AccessTokenFormat = "jwt"
-)
-
 // Client is one registered service. It is immutable once loaded, and shared.
 type Client struct {
 	ID                   protocol.ClientID
@@ -68,30 +58,6 @@ type Client struct {
 	IntrospectionEncryption Encryption    // its answers are then always JWTs
 }
 
-// DataProvider is an API that services call with our access tokens: a resource
-// server (RFC 6749 section 1.1). It has no redirect URIs and signs nobody in; it
-// asks /introspect what a token is worth (RFC 7662). Its Sector decides which
-// subject it knows a person by.
-type DataProvider struct {
-	Scopes []protocol.Scope // a token that carries none of them is not meant for it
-	Claims []protocol.Claim // that it may see, of those that were released to the service
-}
-
-// Encryption says how a signed token is encrypted to the key that its recipient
-// publishes (OpenID Connect Core section 10.2). The zero value: it is not.
-type Encryption struct{ Alg, Enc string }
-
-// EncryptionAlgs lists the algorithms of the keys that we need of this client.
-func (c *Client) EncryptionAlgs() []string {
-	var algs []string
-	for _, e := range []Encryption{c.IDTokenEncryption, c.UserInfoEncryption, c.IntrospectionEncryption} {
-		if e.Alg != "" && !slices.Contains(algs, e.Alg) {
-			algs = append(algs, e.Alg)
-		}
-	}
-	return algs
-}
-
 // HasRedirectURI reports whether uri is registered, byte for byte.
 func (c *Client) HasRedirectURI(uri string) bool {
 	for _, r := range c.RedirectURIs {
@@ -100,17 +66,6 @@ func (c *Client) HasRedirectURI(uri string) bool {
 		}
 	}
 	return false
-}
-
-// SigningAlgs lists the algorithms that we sign with for this client.
-func (c *Client) SigningAlgs() []string {
-	var algs []string
-	for _, alg := range []string{c.IDTokenSigningAlg, c.UserInfoSigningAlg, c.IntrospectionSigningAlg} {
-		if alg != "" && !slices.Contains(algs, alg) {
-			algs = append(algs, alg)
-		}
-	}
-	return algs
 }
 
 // Set is an immutable set of clients.

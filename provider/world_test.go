@@ -130,17 +130,6 @@ func testClients() []*clients.Client {
 	return []*clients.Client{
 		with("library", func(*clients.Client) {}),
 		with("other", func(*clients.Client) {}),
-		with("odd id:é", func(*clients.Client) {}),
-		with("post", func(c *clients.Client) { c.AuthMethod = clients.SecretPost }),
-		with("jwt", func(c *clients.Client) {
-			c.AuthMethod, c.SecretSHA256, c.JWKS, c.AuthSigningAlg = clients.PrivateKeyJWT, nil, clientJWKS(), "ES256"
-		}),
-		with("relaxed", func(c *clients.Client) {
-			c.RequirePKCE, c.RequireNonce, c.RequireState = false, false, false
-			c.RedirectURIs = []string{redirect}
-		}),
-		with("narrow", func(c *clients.Client) { c.Scopes = []protocol.Scope{"openid", "email"} }),
-		with("rich", func(c *clients.Client) { c.IDTokenSigningAlg = "EdDSA"; c.AccessTokenTTL = 10 * time.Minute }),
 		with("signed", func(c *clients.Client) { c.UserInfoSigningAlg = "ES256" }),
 		with("signed-eddsa", func(c *clients.Client) { c.UserInfoSigningAlg = "EdDSA" }),
 		with("tax-api", func(c *clients.Client) { // a data provider
@@ -160,6 +149,17 @@ func testClients() []*clients.Client {
 			c.JWKS, c.RedirectURIs, c.IntrospectionEncryption = encryptionJWKS(), nil, clients.Encryption{Alg: "ECDH-ES", Enc: "A256GCM"}
 			c.DataProvider = &clients.DataProvider{Scopes: []protocol.Scope{"email"}}
 		}),
+		with("odd id:é", func(*clients.Client) {}),
+		with("post", func(c *clients.Client) { c.AuthMethod = clients.SecretPost }),
+		with("jwt", func(c *clients.Client) {
+			c.AuthMethod, c.SecretSHA256, c.JWKS, c.AuthSigningAlg = clients.PrivateKeyJWT, nil, clientJWKS(), "ES256"
+		}),
+		with("relaxed", func(c *clients.Client) {
+			c.RequirePKCE, c.RequireNonce, c.RequireState = false, false, false
+			c.RedirectURIs = []string{redirect}
+		}),
+		with("narrow", func(c *clients.Client) { c.Scopes = []protocol.Scope{"openid", "email"} }),
+		with("rich", func(c *clients.Client) { c.IDTokenSigningAlg = "EdDSA"; c.AccessTokenTTL = 10 * time.Minute }),
 		with("loopback", func(c *clients.Client) { c.RedirectURIs = []string{"http://127.0.0.1:9000/cb"} }),
 	}
 }

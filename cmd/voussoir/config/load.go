@@ -192,13 +192,13 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		JWKS:       []byte(k.JWKS), JWKSURI: k.JWKSURI, AuthSigningAlg: k.TokenEndpointAuthSigningAlg,
 		Sector: k.Sector, Policy: k.Policy,
 		RequirePKCE: on(k.RequirePKCE), RequireNonce: on(k.RequireNonce), RequireState: on(k.RequireState),
-		IDTokenSigningAlg: k.IDTokenSignedResponseAlg, UserInfoSigningAlg: k.UserInfoSignedResponseAlg, AccessTokenTTL: lifetime,
-		IDTokenEncryption: encryption(k.IDTokenEncryptedResponseAlg), UserInfoEncryption: encryption(k.UserInfoEncryptedResponseAlg),
-		AccessTokenFormat: clients.AccessTokenFormat(k.AccessTokenFormat),
-		IdPHints:          words[protocol.ProviderID](k.IdPHints),
-		AllowedOrigins:    k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
+		IDTokenSigningAlg: k.IDTokenSignedResponseAlg, AccessTokenTTL: lifetime,
+		IdPHints:       words[protocol.ProviderID](k.IdPHints),
+		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
 		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims), AllowInsecureBackend: c.f.Development,
 	}
+	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
+	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
 	if out.Sector == "" {
 		out.Sector = clients.Sector(k.RedirectURIs)
 	}
