@@ -36,8 +36,9 @@ type accessClaims struct {
 // accessToken makes an access token and stores what it opens, under the digest of
 // the whole token whatever its form. So our own routes never verify a JWT of ours:
 // one that is not in the store, or no longer, is none.
-func (p *Provider) accessToken(ctx context.Context, c *clients.Client, g login.Grant, a access, now time.Time) (string, error) {
-	expires := now.Add(accessTTL(c))
+func (p *Provider) accessToken(ctx context.Context, c *clients.Client, g login.Grant, a access, now time.Time, ttl time.Duration) (string, error) {
+	expires := now.Add(ttl)
+	a.IssuedAt = now.Unix()
 	token := newHandle()
 	if c.AccessTokenFormat == clients.JWT {
 		var err error

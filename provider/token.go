@@ -75,11 +75,11 @@ func errCode(reason string) *protocol.Error {
 // one more click and can never give two answers to one code, nor an answer that
 // is not on record.
 func (p *Provider) redeem(ctx context.Context, c *clients.Client, form url.Values) (*tokenAnswer, error) {
-	if form.Get("code") == "" || form.Get("redirect_uri") == "" {
-		return nil, invalid("code or redirect_uri is missing")
-	}
 	if err := p.reachable(ctx, c); err != nil {
 		return nil, err
+	}
+	if form.Get("code") == "" || form.Get("redirect_uri") == "" {
+		return nil, invalid("code or redirect_uri is missing")
 	}
 	g, err := p.spend(ctx, form.Get("code"))
 	if err != nil {
@@ -190,11 +190,10 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant) 
 	failpoint.Here("token.after-audit")
 	ttl, now := accessTTL(c), p.Now()
 	var err error
-	a.IssuedAt = now.Unix()
 	if a.UserInfo, err = userInfoOf(g.Released); err != nil {
 		return nil, err
 	}
-	access, err := p.accessToken(ctx, c, g, a, now)
+	access, err := p.accessToken(ctx, c, g, a, now, ttl)
 	if err != nil {
 		return nil, unavailable(err)
 	}
