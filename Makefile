@@ -55,11 +55,19 @@ fuzz: ## every fuzz target, 30 s each (FUZZTIME=10m for longer)
 
 .PHONY: bench
 bench: bin/voussoir ## logins per CPU-second of the broker, added latency, memory
-	go run ./bench run --broker-bin bin/voussoir
+	go run ./bench run --broker-bin bin/voussoir --runs $(or $(RUNS),5)
+
+.PHONY: profile
+profile: ## where the broker's CPU goes during logins (a binary of its own: bin/voussoir has no profiler)
+	@mkdir -p .cache
+	CGO_ENABLED=0 go build -tags profiling -o .cache/voussoir-profiling ./cmd/voussoir
+	VOUSSOIR_CPU_PROFILE=.cache/cpu.pprof go run ./bench run --broker-bin .cache/voussoir-profiling --open-flows 0
+	go tool pprof -top -nodecount 10 .cache/voussoir-profiling .cache/cpu.pprof
+	go tool pprof -top -cum -nodecount 40 -focus voussoir-id .cache/voussoir-profiling .cache/cpu.pprof
 
 .PHONY: golden
 golden: ## write the golden files anew; review the difference as code
-	go test ./provider ./web ./cmd/... -update
+	go test ./provider ./web ./cmd/voussoir/config -update
 
 .PHONY: clean
 clean: ## remove what was built

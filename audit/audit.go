@@ -1,6 +1,6 @@
 // Package audit is the append-only log of what the broker did. An entry has a
 // public part (time, kind, client, policy, rule, claim names, level, outcome)
-// and a sealed personal part (person, flow, provider); its leaf is a hash of
+// and a sealed personal part (person, flow, grant, provider); its leaf is a hash of
 // the public part and of a salted hash of the sealed part, so that a Merkle
 // tree over the leaves still verifies after a person's key is destroyed. No
 // entry ever holds a claim value. Entries are added, never changed or removed.
@@ -78,7 +78,8 @@ type Entry struct {
 	Leaf   [32]byte // see LeafHash
 }
 
-// Receipt tells where an entry is. Index is -1 until the sequencer has given it one.
+// Receipt tells where an entry is. Index is its place in the tree; -1: it has none
+// yet.
 type Receipt struct {
 	ID    [16]byte
 	Index int64

@@ -144,11 +144,12 @@ func TestReport_Table(t *testing.T) {
 	r.add(outcome{Added: []time.Duration{time.Millisecond, 2 * time.Millisecond, 30 * time.Millisecond}, Took: time.Second}, 4*time.Millisecond)
 	r.count(map[string]int{"/token answered 503": 1}, map[string]int{"/token answered 503": 2})
 	var out bytes.Buffer
-	if err := r.print(&out, false); err == nil || err.Error() != "3 logins failed" {
+	if err := report(&out, []result{r}, false); err == nil || err.Error() != "3 logins failed" {
 		t.Errorf("error %v, want one: a fast broker that answers wrongly is not fast", err)
 	}
 	for _, want := range []string{
-		"logins per CPU-second of the broker       750", "p50   2.00 ms", "p99  30.00 ms", "61.4 MB", "10000", "failed: /token answered 503         3",
+		"| logins per CPU-second of the broker | **750** |", "p50 | 2.0 ms |", "| p99 | 30.0 ms |", "61.4 MB", "| 10000 |",
+		"| run 1 failed: /token answered 503 | 3 |",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
@@ -156,12 +157,19 @@ func TestReport_Table(t *testing.T) {
 	}
 	var asJSON bytes.Buffer
 	r.count()
-	if err := r.print(&asJSON, true); err != nil {
+	if err := report(&asJSON, []result{r}, true); err != nil {
 		t.Fatal(err)
 	}
 	var back result
 	if err := json.Unmarshal(asJSON.Bytes(), &back); err != nil || back.PerCPUSecond != 750 || back.AddedP99 != 30*time.Millisecond {
 		t.Errorf("%+v, %v", back, err)
+	}
+}
+
+func TestMedian_IsTheRunInTheMiddle(t *testing.T) {
+	all := []result{{PerCPUSecond: 900}, {PerCPUSecond: 100}, {PerCPUSecond: 300}, {PerCPUSecond: 200}}
+	if got := median(all).PerCPUSecond; got != 200 {
+		t.Errorf("median of four runs is the one with %.0f, want 200: the slower one of the two", got)
 	}
 }
 

@@ -80,7 +80,7 @@ providers:
     acr: { max: eidas1, map: { eidas1: eidas1 } }
     civil_identity: true
   - id: post
-    name: { fr: "La Poste", en: "Post office" }
+    name: { fr: "Bureau de poste", en: "Post office" }
     issuer: {{.Post}}
     client_id: {{.BrokerID}}
     client_secret: {{.BrokerSecret}}

@@ -15,20 +15,28 @@ type load struct {
 	target target
 	client *http.Client
 	people int // identities p0, p1, … at the provider
+	from   int // the first of them to come
 }
 
 // outcome is what a load came to.
 type outcome struct {
 	Added  []time.Duration // per complete login, sorted
+	People int             // different subjects among them
 	Errors map[string]int  // by what went wrong
 	Took   time.Duration
 }
 
 // logins makes n complete logins with workers at a time.
 func (l load) logins(ctx context.Context, n, workers int) outcome {
-	return l.each(ctx, n, workers, func(ctx context.Context, i int) (time.Duration, error) {
-		return newLogin(l.target, l.client).run(ctx, fmt.Sprintf("p%d", i%l.people))
+	var subs sync.Map // so that a run can show that each login was a new person's
+	out := l.each(ctx, n, workers, func(ctx context.Context, i int) (time.Duration, error) {
+		one := newLogin(l.target, l.client)
+		took, err := one.run(ctx, fmt.Sprintf("p%d", (l.from+i)%l.people))
+		subs.Store(one.sub, true)
+		return took, err
 	})
+	subs.Range(func(any, any) bool { out.People++; return true })
+	return out
 }
 
 // open starts n logins and leaves them at the choice page.

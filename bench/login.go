@@ -31,6 +31,7 @@ type login struct {
 	target
 	*browser
 	state, nonce, verifier string
+	sub                    string // who signed in, in the end
 }
 
 func newLogin(t target, client *http.Client) *login {
@@ -151,11 +152,10 @@ func (l *login) redeem(ctx context.Context, back answer) error {
 	if tokens.Status != http.StatusOK || json.Unmarshal(tokens.Body, &t) != nil {
 		return fmt.Errorf("/token answered %d", tokens.Status)
 	}
-	sub, err := l.subject(t.IDToken)
-	if err != nil {
+	if l.sub, err = l.subject(t.IDToken); err != nil {
 		return err
 	}
-	return l.userinfo(ctx, t.AccessToken, sub)
+	return l.userinfo(ctx, t.AccessToken)
 }
 
 // subject reads the ID token without verifying its signature: the tests do that,
@@ -176,7 +176,7 @@ func (l *login) subject(idToken string) (string, error) {
 	return c.Sub, nil
 }
 
-func (l *login) userinfo(ctx context.Context, access, sub string) error {
+func (l *login) userinfo(ctx context.Context, access string) error {
 	bearer := http.Header{}
 	bearer.Set("Authorization", "Bearer "+access)
 	got, err := l.send(ctx, http.MethodGet, l.Broker+"/userinfo", nil, bearer)
@@ -184,7 +184,7 @@ func (l *login) userinfo(ctx context.Context, access, sub string) error {
 		return err
 	}
 	var c struct{ Sub string }
-	if got.Status != http.StatusOK || json.Unmarshal(got.Body, &c) != nil || c.Sub != sub {
+	if got.Status != http.StatusOK || json.Unmarshal(got.Body, &c) != nil || c.Sub != l.sub {
 		return fmt.Errorf("/userinfo answered %d, or speaks of somebody else", got.Status)
 	}
 	return nil

@@ -1,18 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
+	"strings"
 	"time"
 )
 
 // result is what a run found. Times are in nanoseconds in JSON.
 type result struct {
 	Logins       int            `json:"logins"`
+	People       int            `json:"different_people"`
 	Workers      int            `json:"workers"`
 	OpenFlows    int            `json:"open_flows"`
 	BrokerCPU    time.Duration  `json:"broker_cpu_ns"`
@@ -26,7 +28,7 @@ type result struct {
 }
 
 func (r *result) add(o outcome, cpu time.Duration) {
-	r.Logins, r.BrokerCPU = len(o.Added), cpu
+	r.Logins, r.People, r.BrokerCPU = len(o.Added), o.People, cpu
 	if cpu > 0 {
 		r.PerCPUSecond = float64(r.Logins) / cpu.Seconds()
 	}
@@ -46,21 +48,24 @@ func (r *result) count(all ...map[string]int) {
 	}
 }
 
-// print writes the result, and fails when there were errors: a fast broker that
-// answers wrongly is not fast.
-func (r result) print(out io.Writer, asJSON bool) error {
+// report writes what the runs found, and fails when there were errors: a fast
+// broker that answers wrongly is not fast.
+func report(out io.Writer, all []result, asJSON bool) error {
+	middle := median(all)
 	if asJSON {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
-		if err := e.Encode(r); err != nil {
+		if err := e.Encode(middle); err != nil {
 			return err
 		}
-	} else if err := r.table(out); err != nil {
+	} else if err := table(out, all, middle); err != nil {
 		return err
 	}
 	failed := 0
-	for _, n := range r.Errors {
-		failed += n
+	for _, r := range all {
+		for _, n := range r.Errors {
+			failed += n
+		}
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d logins failed", failed)
@@ -68,25 +73,46 @@ func (r result) print(out io.Writer, asJSON bool) error {
 	return nil
 }
 
-func (r result) table(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	ms := func(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond)) }
-	for _, line := range [][2]string{
-		{"complete logins", fmt.Sprint(r.Logins)},
-		{"logins per CPU-second of the broker", fmt.Sprintf("%.0f", r.PerCPUSecond)},
-		{"CPU time of the broker", fmt.Sprintf("%.2f s", r.BrokerCPU.Seconds())},
-		{"logins per second, all on this machine", fmt.Sprintf("%.0f", r.PerSecond)},
+// median is the run in the middle by logins per CPU-second; of an even number the
+// slower one of the two.
+func median(all []result) result {
+	sorted := slices.SortedFunc(slices.Values(all), func(a, b result) int { return cmp.Compare(a.PerCPUSecond, b.PerCPUSecond) })
+	return sorted[(len(sorted)-1)/2]
+}
+
+// table is Markdown, ready for docs/performance.md.
+func table(out io.Writer, all []result, r result) error {
+	perCPU := make([]string, len(all))
+	for i, one := range all {
+		perCPU[i] = fmt.Sprintf("%.0f", one.PerCPUSecond)
+	}
+	slices.Sort(perCPU)
+	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)) }
+	lines := [][2]string{
+		{fmt.Sprintf("figure (median of %d runs)", len(all)), ""},
+		{"---", "---:"},
+		{"logins per CPU-second of the broker", fmt.Sprintf("**%.0f**", r.PerCPUSecond)},
+		{"the same, each run", strings.Join(perCPU, ", ")},
+		{"CPU time of the broker for one login", fmt.Sprintf("%.2f ms", 1e3/max(r.PerCPUSecond, 1e-9))},
+		{"complete logins in a run", fmt.Sprint(r.Logins)},
+		{"different people among them", fmt.Sprint(r.People)},
 		{"people signing in at the same time", fmt.Sprint(r.Workers)},
+		{"logins per second, everything on this machine", fmt.Sprintf("%.0f", r.PerSecond)},
 		{"time that the broker adds to a login, p50", ms(r.AddedP50)},
 		{"p95", ms(r.AddedP95)},
 		{"p99", ms(r.AddedP99)},
 		{"flows open meanwhile", fmt.Sprint(r.OpenFlows)},
 		{"peak memory of the broker", fmt.Sprintf("%.1f MB", float64(r.PeakMemory)/1e6)},
-	} {
-		say(w, "%s\t%s\t\n", line[0], line[1])
 	}
-	for _, what := range slices.Sorted(maps.Keys(r.Errors)) {
-		say(w, "failed: %s\t%d\t\n", what, r.Errors[what])
+	for i, one := range all {
+		for _, what := range slices.Sorted(maps.Keys(one.Errors)) {
+			lines = append(lines, [2]string{fmt.Sprintf("run %d failed: %s", i+1, what), fmt.Sprint(one.Errors[what])})
+		}
 	}
-	return w.Flush() // with the first error of all lines
+	for _, l := range lines {
+		if _, err := fmt.Fprintf(out, "| %s | %s |\n", l[0], l[1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -24,6 +24,7 @@ type plan struct {
 	Workers   int
 	OpenFlows int
 	People    int
+	Runs      int
 	JSON      bool
 	Keep      bool
 }
@@ -36,27 +37,44 @@ func (p *plan) parse(args []string, progress io.Writer) error {
 	fs.IntVar(&p.WarmUp, "warm-up", 500, "complete logins before measuring")
 	fs.IntVar(&p.Workers, "workers", 8, "people who sign in at the same time")
 	fs.IntVar(&p.OpenFlows, "open-flows", 10000, "logins opened first and left at the choice page")
-	fs.IntVar(&p.People, "people", 1000, "invented people at the providers")
+	fs.IntVar(&p.People, "people", 0, "invented people at the providers; 0: as many as logins, so that each is a new person")
+	fs.IntVar(&p.Runs, "runs", 1, "how often to measure, each time with a new broker")
 	fs.BoolVar(&p.JSON, "json", false, "print JSON")
 	fs.BoolVar(&p.Keep, "keep", false, "keep the folder with configuration, data and the broker's log")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if p.BrokerBin == "" || p.Logins < 1 || p.WarmUp < 0 || p.Workers < 1 || p.OpenFlows < 0 || p.People < 1 {
+	if p.BrokerBin == "" || p.Logins < 1 || p.WarmUp < 0 || p.Workers < 1 || p.OpenFlows < 0 || p.People < 0 || p.Runs < 1 {
 		return errors.New("run needs --broker-bin, and numbers that make sense")
+	}
+	if p.People == 0 {
+		p.People = p.WarmUp + p.Logins
 	}
 	return nil
 }
 
-// runVerb starts broker and providers, measures, and stops them.
+// runVerb measures as often as it is asked to.
 func runVerb(ctx context.Context, args []string, out, progress io.Writer) error {
 	var p plan
 	if err := p.parse(args, progress); err != nil {
 		return err
 	}
+	all := make([]result, p.Runs)
+	for i := range all {
+		say(progress, "run %d of %d\n", i+1, p.Runs)
+		var err error
+		if all[i], err = p.once(ctx, progress); err != nil {
+			return err
+		}
+	}
+	return report(out, all, p.JSON)
+}
+
+// once starts broker and providers, measures, and stops them.
+func (p plan) once(ctx context.Context, progress io.Writer) (result, error) {
 	dir, err := os.MkdirTemp("", "voussoir-bench-")
 	if err != nil {
-		return err
+		return result{}, err
 	}
 	if p.Keep {
 		say(progress, "folder: %s\n", dir)
@@ -65,18 +83,14 @@ func runVerb(ctx context.Context, args []string, out, progress io.Writer) error 
 	}
 	at, err := newAddresses(ctx, dir)
 	if err != nil {
-		return err
+		return result{}, err
 	}
 	c, err := p.start(ctx, dir, at)
 	defer c.stop()
 	if err != nil {
-		return err
+		return result{}, err
 	}
-	r, err := p.measure(ctx, at, c.broker.cmd.Process.Pid, progress)
-	if err != nil {
-		return err
-	}
-	return r.print(out, p.JSON)
+	return p.measure(ctx, at, c.broker.cmd.Process.Pid, progress)
 }
 
 // children are the processes of a run, in the order in which they were started.
@@ -216,6 +230,7 @@ func (p plan) measure(ctx context.Context, at addresses, pid int, progress io.Wr
 	r.OpenFlows = len(opened.Added)
 	say(progress, "warming up with %d logins\n", p.WarmUp)
 	warm := l.logins(ctx, p.WarmUp, p.Workers)
+	l.from = p.WarmUp // others than those who came to warm up
 	before, err := cpuTime(pid)
 	if err != nil {
 		return r, err

@@ -1,6 +1,6 @@
-// Package clients owns what we know of services: registration data, sector,
-// keys, redirect URIs, and where they are loaded from. It never decides what a
-// service may receive; see policies.
+// Package clients owns what we know of services: registration data, sector, keys,
+// and what makes a redirect URI good. It never decides what a service may receive;
+// see policies. cmd/voussoir/config makes the set from the configuration.
 package clients
 
 import (
@@ -74,8 +74,8 @@ type Set struct {
 	byID  map[protocol.ClientID]*Client
 }
 
-// NewSet makes a set; a later client with the same id wins, so the caller
-// checks for doubles first (see Spec).
+// NewSet makes a set. Of two clients with one id the later wins in Get, so the
+// caller refuses doubles first (cmd/voussoir/config does).
 func NewSet(cs ...*Client) *Set {
 	s := &Set{order: cs, byID: make(map[protocol.ClientID]*Client, len(cs))}
 	for _, c := range cs {

@@ -21,12 +21,12 @@ var responseParameters = []string{"code", "state", "iss", "error", "error_descri
 // (RFC 6749 section 3.1.2, RFC 9700 sections 2.1 and 4.1). With loopbackHTTP,
 // http is allowed on a loopback host, for development.
 func CheckRedirectURI(uri string, loopbackHTTP bool) *Fault {
+	if strings.Contains(uri, "*") {
+		return &Fault{"a redirect URI holds no wildcard: it is compared byte for byte", "each URI in full, one entry each"}
+	}
 	u, f := checkURI(uri, loopbackHTTP)
 	if f != nil {
 		return f
-	}
-	if strings.Contains(uri, "*") {
-		return &Fault{"a redirect URI holds no wildcard: it is compared byte for byte", "each URI in full, one entry each"}
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {

@@ -20,7 +20,7 @@ type Act string
 const (
 	Given    Act = "given"
 	Refused  Act = "refused"
-	Notified Act = "informed" // told, on another basis than consent
+	Informed Act = "informed" // told, on another basis than consent
 	Reused   Act = "reused"   // a standing answer covered it
 )
 

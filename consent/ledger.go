@@ -38,16 +38,16 @@ func New(cfg Config) (*Ledger, error) {
 // The audit entry says what the receipt says: of e only Personal.Flow, SealKey
 // and a non-empty Public.Outcome count, the rest is taken from r.
 //
-// With remember the answer stands until r.Until. Only an answer that she has
-// just given is remembered: a refusal is not, so that she is asked again, and
-// neither is a Reused answer, which would prolong itself for ever.
-func (l *Ledger) Record(ctx context.Context, r Receipt, remember bool, e audit.Event) (Receipt, error) {
+// An answer that she has just given stands until r.Until; zero: it is not
+// remembered. Neither is a refusal, so that she is asked again, nor a Reused
+// answer, which would prolong itself for ever.
+func (l *Ledger) Record(ctx context.Context, r Receipt, e audit.Event) (Receipt, error) {
 	if err := r.check(); err != nil {
 		return Receipt{}, fmt.Errorf("consent for client %s: %w", r.Client, err)
 	}
 	rand.Read(r.ID[:])
 	r.Time = l.cfg.Now().UTC().Truncate(time.Microsecond)
-	standing := r.standing(remember)
+	standing := r.standing()
 	if standing == nil && r.Act != Reused {
 		r.Until = time.Time{} // a receipt does not promise what nobody remembers
 	}
@@ -98,8 +98,8 @@ func (r Receipt) check() error {
 }
 
 // standing is the answer to remember, or nil.
-func (r Receipt) standing(remember bool) *Standing {
-	if !remember || (r.Act != Given && r.Act != Notified) || !r.Until.After(r.Time) {
+func (r Receipt) standing() *Standing {
+	if (r.Act != Given && r.Act != Informed) || !r.Until.After(r.Time) {
 		return nil
 	}
 	return &Standing{
@@ -115,7 +115,7 @@ func (r Receipt) kind() audit.Kind {
 		return audit.ConsentGiven
 	case Refused:
 		return audit.ConsentRefused
-	case Notified:
+	case Informed:
 		return audit.Informed
 	case Reused:
 		return audit.ConsentStanding

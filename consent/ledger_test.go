@@ -78,7 +78,7 @@ var visit = audit.Event{Personal: audit.Personal{Flow: "f", Person: "someone els
 
 func TestRecord_WritesReceiptStandingAndEntryTogether(t *testing.T) {
 	l, store := newLedger(t)
-	got, err := l.Record(t.Context(), agreed(), true, visit)
+	got, err := l.Record(t.Context(), agreed(), visit)
 	if err != nil || len(store.calls) != 1 {
 		t.Fatalf("Record: %v, %d calls of the store", err, len(store.calls))
 	}
@@ -115,25 +115,23 @@ func TestRecord_Remembers(t *testing.T) {
 	tests := []struct {
 		name      string
 		change    func(*Receipt)
-		remember  bool
 		standing  bool
 		wantUntil time.Time
 		wantKind  string
 	}{
-		{"an answer, when asked to", func(*Receipt) {}, true, true, agreed().Until, "consent.given"},
-		{"no answer when not asked to", func(*Receipt) {}, false, false, never, "consent.given"},
-		{"a notification", func(r *Receipt) { r.Act = Notified }, true, true, agreed().Until, "consent.informed"},
-		{"no refusal, so that she is asked again", func(r *Receipt) { r.Act, r.Released, r.Grant = Refused, nil, "" }, true, false, never, "consent.refused"},
-		{"no reused answer, which would prolong itself", func(r *Receipt) { r.Act = Reused }, true, false, agreed().Until, "consent.standing"},
-		{"no answer without an end", func(r *Receipt) { r.Until = never }, true, false, never, "consent.given"},
-		{"no answer whose end has come", func(r *Receipt) { r.Until = past }, true, false, never, "consent.given"},
+		{"an answer", func(*Receipt) {}, true, agreed().Until, "consent.given"},
+		{"a notification", func(r *Receipt) { r.Act = Informed }, true, agreed().Until, "consent.informed"},
+		{"no refusal, so that she is asked again", func(r *Receipt) { r.Act, r.Released, r.Grant = Refused, nil, "" }, false, never, "consent.refused"},
+		{"no reused answer, which would prolong itself", func(r *Receipt) { r.Act = Reused }, false, agreed().Until, "consent.standing"},
+		{"no answer without an end", func(r *Receipt) { r.Until = never }, false, never, "consent.given"},
+		{"no answer whose end has come", func(r *Receipt) { r.Until = past }, false, never, "consent.given"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			l, store := newLedger(t)
 			r := agreed()
 			tt.change(&r)
-			got, err := l.Record(t.Context(), r, tt.remember, visit)
+			got, err := l.Record(t.Context(), r, visit)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +150,7 @@ func TestRecord_OutcomeOfARefusalIsAccessDenied(t *testing.T) {
 	l, store := newLedger(t)
 	r := agreed()
 	r.Act, r.Released, r.Grant = Refused, nil, ""
-	if _, err := l.Record(t.Context(), r, false, visit); err != nil {
+	if _, err := l.Record(t.Context(), r, visit); err != nil {
 		t.Fatal(err)
 	}
 	if p := string(store.calls[0].entry.Public); !strings.Contains(p, `"outcome":"access_denied"`) || strings.Contains(p, "claims") {
@@ -176,7 +174,7 @@ func TestRecord_RefusesWhatMustNeverHappen(t *testing.T) {
 		l, store := newLedger(t)
 		r := agreed()
 		change(&r)
-		if _, err := l.Record(t.Context(), r, true, visit); err == nil || len(store.calls) != 0 {
+		if _, err := l.Record(t.Context(), r, visit); err == nil || len(store.calls) != 0 {
 			t.Errorf("%s: error %v, %d calls of the store", name, err, len(store.calls))
 		}
 	}
@@ -197,7 +195,7 @@ func TestRecord_NothingLeavesThatWasNotShown(t *testing.T) {
 		for _, c := range r.Released {
 			subset = subset && shown[c]
 		}
-		_, err := l.Record(context.Background(), r, true, visit)
+		_, err := l.Record(context.Background(), r, visit)
 		if (err == nil) != subset || (len(store.calls) == 1) != subset {
 			t.Fatalf("shown %v, released %v: %v", r.Shown, r.Released, err)
 		}
@@ -207,13 +205,13 @@ func TestRecord_NothingLeavesThatWasNotShown(t *testing.T) {
 func TestUnknownIsNotNo(t *testing.T) {
 	l, store := newLedger(t)
 	store.err = errors.New("disk full")
-	if got, err := l.Record(t.Context(), agreed(), true, visit); !errors.Is(err, store.err) || !reflect.DeepEqual(got, Receipt{}) {
+	if got, err := l.Record(t.Context(), agreed(), visit); !errors.Is(err, store.err) || !reflect.DeepEqual(got, Receipt{}) {
 		t.Errorf("Record = %+v, %v", got, err)
 	}
 	if got, err := l.Standing(t.Context(), identity.PersonID{1}, "c"); !errors.Is(err, store.err) || got != nil {
 		t.Errorf("Standing = %+v, %v", got, err)
 	}
-	if _, err := l.Record(t.Context(), agreed(), true, audit.Event{}); err == nil {
+	if _, err := l.Record(t.Context(), agreed(), audit.Event{}); err == nil {
 		t.Error("a receipt without the person's key for its audit entry")
 	}
 	if _, err := New(Config{}); err == nil {

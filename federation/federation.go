@@ -58,7 +58,6 @@ type Description struct {
 	ID     protocol.ProviderID
 	Name   protocol.Text
 	MaxACR protocol.ACR
-	Civil  bool // it gives a civil identity
 }
 
 // Kind sorts what can go wrong at a provider by what the person can do about it.

@@ -3,7 +3,8 @@
 // service sees, facts derived from the identity (age thresholds), and Released,
 // the minimised identity, which is the only form that provider can sign.
 // It never stores an identity value and never decides what may be released; see
-// policies for that and DESIGN section 5 for why a person is found as it is.
+// policies for that, and docs/decisions/0007-canonical-form.md for how a person is
+// recognised.
 package identity
 
 import (

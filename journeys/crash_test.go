@@ -27,6 +27,7 @@ var places = []string{
 	"consent.after-code", "consent.after-done",
 	"token.before-consume", "token.after-consume", "token.after-audit", "token.before-answer",
 	"userinfo.before-audit", "userinfo.after-audit",
+	"records.before-commit:2", "records.after-commit:2", "records.before-commit:3", "records.after-commit:3",
 	"records.before-commit:9", "records.after-commit:9", "records.before-commit:4", "records.after-commit:4",
 	"records.before-commit:5", "records.after-commit:5", "records.before-commit:6", "records.after-commit:6",
 	"records.before-commit:7", "records.after-commit:7", "records.before-commit:8", "records.after-commit:8",

@@ -132,6 +132,12 @@ func (s *service) json(req *http.Request, into any) (int, error) {
 // broker whose callback is redirectURI. It returns its issuer.
 func provider(t *testing.T, secret string, people []sandbox.Identity, redirectURI func() string) string {
 	t.Helper()
+	return providerBehind(t, secret, people, redirectURI, func(h http.Handler) http.Handler { return h })
+}
+
+// providerBehind is provider with something in front of it.
+func providerBehind(t *testing.T, secret string, people []sandbox.Identity, redirectURI func() string, front func(http.Handler) http.Handler) string {
+	t.Helper()
 	dir := t.TempDir()
 	secretBytes, err := keys.LoadOrCreateSecret(filepath.Join(dir, "secret"))
 	if err != nil {
@@ -147,7 +153,7 @@ func provider(t *testing.T, secret string, people []sandbox.Identity, redirectUR
 	var handler http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
-	handler, err = sandbox.NewProvider(sandbox.ProviderConfig{
+	inner, err := sandbox.NewProvider(sandbox.ProviderConfig{
 		ID: "upstream", Name: protocol.Text{"en": "Upstream"}, Issuer: server.URL, ACR: protocol.EIDAS1,
 		Identities: people, Signer: ring, Now: time.Now,
 		Clients: []sandbox.ProviderClient{{
@@ -157,5 +163,6 @@ func provider(t *testing.T, secret string, people []sandbox.Identity, redirectUR
 	if err != nil {
 		t.Fatal(err)
 	}
+	handler = front(inner)
 	return server.URL
 }

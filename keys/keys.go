@@ -130,6 +130,13 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 	return r.edit(ctx, func(c *contents) error { return c.revoke(kid, r.cfg.Now()) })
 }
 
+// OnRecord reports whether the log of AuditTo has everything that happened to
+// the keys: false on a first start until then, and never again false for long.
+func (r *Ring) OnRecord() bool {
+	h := r.held.Load()
+	return h != nil && len(h.contents.Unrecorded) == 0
+}
+
 // Close forgets the keys. Calls that are under way may still succeed.
 func (r *Ring) Close() {
 	r.change.Lock()
@@ -158,6 +165,10 @@ func (r *Ring) edit(ctx context.Context, do func(*contents) error) error {
 		c, err := parseContents(plain)
 		if err != nil {
 			return fmt.Errorf("key file %s: %w", r.vault.file, err)
+		}
+		if h := r.held.Load(); h != nil && !bytes.Equal(h.contents.Derivation, c.Derivation) {
+			// From one moment to the next everybody would have another subject.
+			return fmt.Errorf("key file %s: another key file has taken its place", r.vault.file)
 		}
 		if err := do(&c); err != nil {
 			return err

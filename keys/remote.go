@@ -12,18 +12,6 @@ import (
 	"github.com/voussoir-id/voussoir/outbound"
 )
 
-// KeySet verifies what somebody else signed. Implementations are safe for
-// concurrent use.
-type KeySet interface {
-	// Verify checks the signature of a JWS in compact form (RFC 7515 section 7.1)
-	// of at most 64 KiB and returns its payload. alg is the one algorithm that the
-	// caller accepts: ES256, ES384, ES512, EdDSA, PS256 or RS256; the token's
-	// header has no say in it (RFC 8725 section 3.1). The payload is not looked at.
-	// errors.Is(err, ErrUnavailable) means that the keys cannot be had, so that
-	// nobody knows; every other error means that the token does not verify.
-	Verify(ctx context.Context, compact, alg string) (payload []byte, err error)
-}
-
 // ErrUnavailable means that the keys of the other side cannot be had right now.
 var ErrUnavailable = errors.New("keys: the other side's keys are unavailable")
 
@@ -88,7 +76,12 @@ func (r *Remote) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Verify implements KeySet.
+// Verify checks the signature of a JWS in compact form (RFC 7515 section 7.1) of at
+// most 64 KiB and returns its payload. alg is the one algorithm that the caller
+// accepts: ES256, ES384, ES512, EdDSA, PS256 or RS256; the token's header has no
+// say in it (RFC 8725 section 3.1). The payload is not looked at. An error that is
+// ErrUnavailable means that the keys cannot be had, so that nobody knows; every
+// other one means that the token does not verify. Safe for concurrent use.
 func (r *Remote) Verify(ctx context.Context, compact, alg string) ([]byte, error) {
 	t, err := parseToken(compact, alg) // before any fetch: rubbish costs its sender's time, not ours
 	if err != nil {
@@ -160,7 +153,7 @@ func NewStatic(jwks []byte) (*Static, error) {
 	return &Static{set: set}, nil
 }
 
-// Verify implements KeySet.
+// Verify promises what Remote.Verify does; its keys are always at hand.
 func (s *Static) Verify(_ context.Context, compact, alg string) ([]byte, error) {
 	t, err := parseToken(compact, alg)
 	if err != nil {

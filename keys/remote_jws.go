@@ -62,28 +62,38 @@ func parseToken(compact, alg string) (token, error) {
 	if err != nil {
 		return token{}, fmt.Errorf("keys: header: %w", err)
 	}
-	if _, ok := m["crit"]; ok {
-		return token{}, errors.New("keys: header demands an extension")
-	}
-	if _, ok := m["b64"]; ok {
-		return token{}, errors.New("keys: unencoded payload")
-	}
-	got, errAlg := headerText(m, "alg")
-	kid, errKid := headerText(m, "kid")
-	if err := errors.Join(errAlg, errKid); err != nil {
+	kid, err := checkHeader(m, alg)
+	if err != nil {
 		return token{}, err
-	}
-	if got != alg {
-		return token{}, fmt.Errorf("keys: header names another algorithm than %s", alg)
-	}
-	if len(kid) > maxKID {
-		return token{}, errors.New("keys: kid is too long")
 	}
 	s, err := decodeSegment(sig)
 	if err != nil {
 		return token{}, err
 	}
 	return token{alg: alg, kid: kid, signed: compact[:len(header)+1+len(payload)], payload: payload, sig: s}, nil
+}
+
+// checkHeader returns the kid, "" for none, of a header that names alg and demands
+// nothing that we do not do.
+func checkHeader(m map[string]json.RawMessage, alg string) (kid string, err error) {
+	if _, ok := m["crit"]; ok {
+		return "", errors.New("keys: header demands an extension")
+	}
+	if _, ok := m["b64"]; ok {
+		return "", errors.New("keys: unencoded payload")
+	}
+	got, errAlg := headerText(m, "alg")
+	kid, errKid := headerText(m, "kid")
+	if err := errors.Join(errAlg, errKid); err != nil {
+		return "", err
+	}
+	if got != alg {
+		return "", fmt.Errorf("keys: header names another algorithm than %s", alg)
+	}
+	if len(kid) > maxKID {
+		return "", errors.New("keys: kid is too long")
+	}
+	return kid, nil
 }
 
 // Typ returns the typ of a compact JWS's header in lower case and without the

@@ -132,7 +132,12 @@ func staticSet(t testing.TB, ks ...jose.JSONWebKey) *keys.Static {
 
 const canaryPayload = `{"sub":"canary"}`
 
-func refused(t *testing.T, s keys.KeySet, compact, alg string) {
+// verifier is what Remote and Static have in common.
+type verifier interface {
+	Verify(ctx context.Context, compact, alg string) ([]byte, error)
+}
+
+func refused(t *testing.T, s verifier, compact, alg string) {
 	t.Helper()
 	payload, err := s.Verify(context.Background(), compact, alg)
 	if err == nil || payload != nil {

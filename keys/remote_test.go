@@ -166,7 +166,7 @@ func TestRemote_ANewKeyIsFoundAndAWithdrawnOneForgotten(t *testing.T) {
 	k1, k2 := jose.JSONWebKey{Key: o.ec.Public(), KeyID: "1"}, jose.JSONWebKey{Key: o.ec2.Public(), KeyID: "2"}
 	t1 := signWith(t, jose.ES256, o.ec, kidHeader("1"), canaryPayload)
 	t2 := signWith(t, jose.ES256, o.ec2, kidHeader("2"), canaryPayload)
-	accepts := func(set keys.KeySet, c string) bool {
+	accepts := func(set verifier, c string) bool {
 		_, err := set.Verify(context.Background(), c, "ES256")
 		return err == nil
 	}

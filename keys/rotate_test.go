@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"errors"
+	"os"
 	"reflect"
 	"slices"
 	"testing"
@@ -155,5 +156,25 @@ func TestPrivatePartsOfEndedKeysAreDestroyed(t *testing.T) {
 	}
 	if n := bytes.Count(plain, []byte(`"private"`)); n != 2 {
 		t.Errorf("the file has %d private keys, want those of the active and the next key", n)
+	}
+}
+
+// TestReload_AnotherFileInItsPlace: a file that another ring began, even under
+// the same secret, would give everybody another subject in the middle of a day.
+func TestReload_AnotherFileInItsPlace(t *testing.T) {
+	cfg, _ := shelf(t)
+	r := open(t, cfg)
+	jwks, _ := r.JWKS()
+	theirs, _ := shelf(t)
+	theirs.Secret = cfg.Secret
+	open(t, theirs)
+	if err := os.Rename(theirs.File, cfg.File); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Reload(t.Context()); err == nil {
+		t.Error("Reload took over another ring's keys")
+	}
+	if now, _ := r.JWKS(); !bytes.Equal(now, jwks) {
+		t.Error("another ring's keys are published")
 	}
 }

@@ -30,8 +30,7 @@ func (s *Service) release(ctx context.Context, v *visit, client *clients.Client,
 		// One durable transaction: receipt, standing answer, audit entry. If it
 		// fails there is no code; if we crash after it, the records say that she
 		// agreed and nothing was released, and she is not asked again.
-		remember := !receipt.Until.IsZero()
-		if _, err := s.Consent.Record(ctx, receipt, remember, event); err != nil {
+		if _, err := s.Consent.Record(ctx, receipt, event); err != nil {
 			return Answer{}, fmt.Errorf("record %s: %w", a.kind, err)
 		}
 		failpoint.Here("consent.after-record")
@@ -56,7 +55,7 @@ func (s *Service) grant(ctx context.Context, v *visit, client *clients.Client, r
 		Nonce: req.Nonce, CodeChallenge: req.CodeChallenge, ACR: in.ACR, AuthTime: in.AuthTime,
 		Released:  in.Identity.Release(sub, released),
 		InIDToken: policies.ClaimsInIDToken(client, req, released),
-		Person:    in.Person.ID.String(), SealKey: in.Person.SealKey, IssuedAt: s.Now(),
+		Person:    in.Person.ID.String(), SealKey: in.Person.SealKey,
 	}, nil
 }
 
@@ -70,7 +69,7 @@ func (s *Service) refuse(ctx context.Context, v *visit, lang string) (Step, erro
 	no := protocol.Fail(protocol.AccessDenied, nil, "the person refused")
 	receipt, event := s.receipt(v, client, act{kind: consent.Refused, lang: lang, outcome: string(no.Code)}, "")
 	return s.conclude(ctx, v, func(ctx context.Context) (Answer, error) {
-		if _, err := s.Consent.Record(ctx, receipt, false, event); err != nil {
+		if _, err := s.Consent.Record(ctx, receipt, event); err != nil {
 			return Answer{}, fmt.Errorf("record refusal: %w", err)
 		}
 		failpoint.Here("consent.after-record")

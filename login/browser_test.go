@@ -149,7 +149,7 @@ func TestBrowser_anAlteredStateIsRefused_FB07(t *testing.T) {
 	want(t, "at another provider's path (mix-up)", b.signIn("post", state, "alice").Error.Code, web.CallbackInvalid)
 	want(t, "state twice", b.get("/callback/tax?code=alice&state="+state+"&state="+old).Error.Code, web.CallbackInvalid)
 	want(t, "malformed", b.get("/callback/tax?state="+state+"&code=%zz").Error.Code, web.CallbackInvalid)
-	want(t, "oversized", b.get("/callback/tax?state="+state+"&code="+strings.Repeat("a", maxAnswer)).Error.Code, web.CallbackInvalid)
+	want(t, "oversized", b.get("/callback/tax?state="+state+"&code="+strings.Repeat("a", maxCallback)).Error.Code, web.CallbackInvalid)
 	want(t, "exchanges", w.tax.exchanges.Load()+w.post.exchanges.Load(), int64(0))
 	want(t, "the right one still works", b.signIn("tax", state, "alice").To, b.choice()+"/consent")
 }
@@ -168,6 +168,30 @@ func TestBrowser_aProviderSwitchedOffMidVisit_MX07(t *testing.T) {
 	want(t, "exchanges", w.tax.exchanges.Load(), int64(0))
 	want(t, "choosing it again", b.post(b.choice()+"/provider", url.Values{"provider": {"tax"}}).Error.Code, web.ProviderUnknown)
 	want(t, "what is left", len(b.get(b.choice()).Choose.Providers), 1)
+}
+
+func TestBrowser_aProviderSwitchedOffWhileTheQuestionIsOpen_MX07(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.identify(request(), "tax", "alice")
+	page := b.get(b.choice() + "/consent")
+	w.reload(nil, federation.NewDirectory(w.post.entry(protocol.EIDAS1)))
+	want(t, "agreeing to what it said leads to", b.post(page.Consent.Action, url.Values{"answer": {"agree"}}).To, b.choice())
+	want(t, "codes", len(w.issuer.codes()), 0)
+	want(t, "why", b.get(b.choice()).Choose.Notice.Code, web.NoticeUnavailable)
+	trail := w.stores.trail(t)
+	want(t, "on record", trail[len(trail)-1], "provider.failed unavailable")
+}
+
+func TestBrowser_anAddressTakenFromTheServiceMidVisitGetsNoAnswer(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.identify(request(), "tax", "alice")
+	page := b.get(b.choice() + "/consent")
+	c, _ := w.service.Clients().Get("library")
+	c.RedirectURIs = []string{"https://library.test/new"}
+	want(t, "answer", b.post(page.Consent.Action, url.Values{"answer": {"agree"}}).Error.Code, web.RedirectInvalid)
+	want(t, "codes", len(w.issuer.codes()), 0)
 }
 
 func TestBrowser_aProviderThatIsTooWeakCannotBeChosen(t *testing.T) {

@@ -18,15 +18,15 @@ import (
 	"github.com/voussoir-id/voussoir/web"
 )
 
-// maxAnswer is the longest query that a provider's answer may have, in bytes.
-const maxAnswer = 16 << 10
+// maxCallback is the longest query that a provider's answer may have, in bytes.
+const maxCallback = 16 << 10
 
 // byState finds the visit that a provider's answer belongs to, and proves that it
 // does: the state is the newest that we gave this visit, the visit is this
 // browser's (login CSRF, RFC 9700 section 4.7), and the answer comes in at the
 // path of the provider that she was sent to (mix-up, section 4.4).
 func (s *Service) byState(r *http.Request) (*visit, error) {
-	q, err := answerOf(r)
+	q, err := callbackQuery(r)
 	if err != nil {
 		return nil, err
 	}
@@ -48,10 +48,10 @@ func (s *Service) byState(r *http.Request) (*visit, error) {
 	return v, nil
 }
 
-// answerOf reads a provider's answer strictly: what occurs twice is read
+// callbackQuery reads a provider's answer strictly: what occurs twice is read
 // differently by two parsers. Errors quote nothing of it.
-func answerOf(r *http.Request) (url.Values, error) {
-	if len(r.URL.RawQuery) > maxAnswer {
+func callbackQuery(r *http.Request) (url.Values, error) {
+	if len(r.URL.RawQuery) > maxCallback {
 		return nil, web.Fail(web.CallbackInvalid, errors.New("query too long"))
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
@@ -97,7 +97,7 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*s
 	if err != nil {
 		return nil, err
 	}
-	q, err := answerOf(r)
+	q, err := callbackQuery(r)
 	if err != nil {
 		return nil, err
 	}
@@ -123,13 +123,15 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*s
 	return &in, nil
 }
 
+var errSwitchedOff = errors.New("the provider was switched off meanwhile")
+
 // stillOffered returns the provider of the visit unless it was switched off, or
 // forbidden here, while she was there.
 func (s *Service) stillOffered(v *visit, client *clients.Client) (federation.Entry, error) {
 	offers, _ := s.offers(client, v.Request)
 	entry, ok := s.Directory().Get(v.Provider)
 	if !ok || !selectable(offers, v.Provider) {
-		return federation.Entry{}, web.Fail(web.ProviderUnknown, errors.New("the provider was switched off meanwhile"))
+		return federation.Entry{}, web.Fail(web.ProviderUnknown, errSwitchedOff)
 	}
 	return entry, nil
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/voussoir-id/voussoir/web"
 )
 
-// offers are the providers of this visit, by the configuration of this moment.
+// offers are the providers of this visit, by the configuration of this moment, or
+// why there is none: the error code for the service.
 func (s *Service) offers(client *clients.Client, req protocol.AuthRequest) ([]policies.Offer, protocol.ErrorCode) {
 	all := s.Directory().All()
 	facts := make([]policies.ProviderFacts, len(all))
@@ -29,17 +30,17 @@ func selectable(offers []policies.Offer, id protocol.ProviderID) bool {
 	return slices.Contains(offers, policies.Offer{ID: id})
 }
 
-// ruleOf names the rule behind an answer of Offer.
-func ruleOf(code protocol.ErrorCode) string {
-	if code == protocol.UnmetAuthentication {
+// ruleOf names the rule behind a denial of offers.
+func ruleOf(denial protocol.ErrorCode) string {
+	if denial == protocol.UnmetAuthentication {
 		return policies.RuleACR
 	}
 	return policies.RuleNoPolicy
 }
 
-// describe tells the service's developers.
-func describe(code protocol.ErrorCode) string {
-	if code == protocol.UnmetAuthentication {
+// describe explains a denial of offers to the service's developers.
+func describe(denial protocol.ErrorCode) string {
+	if denial == protocol.UnmetAuthentication {
 		return "no identity provider that may be used here reaches the level"
 	}
 	return "the client may not receive anything"
@@ -88,9 +89,9 @@ func (s *Service) pick(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	offers, code := s.offers(client, v.Request)
+	offers, denial := s.offers(client, v.Request)
 	switch {
-	case !v.stage.undecided() || code != "":
+	case !v.stage.undecided() || denial != "":
 		return s.carryOn(r.Context(), w, r, v)
 	case !one || !selectable(offers, protocol.ProviderID(id)):
 		return web.Fail(web.ProviderUnknown, nil)
@@ -121,7 +122,12 @@ func (s *Service) leave(ctx context.Context, v *visit, client *clients.Client, i
 		return departure{}, web.Fail(web.ProviderUnknown, nil)
 	}
 	state := string(v.id) + "." + random(16)
-	started, err := entry.Start(ctx, s.request(client, v.Request, state))
+	// On a shared computer the provider may still know whoever was here before, and
+	// would sign her in again without a word. The same if its last answer did not do.
+	another := id == v.Provider && (v.Another || v.stage == Asking || v.stage == Choosing && v.Fresh)
+	req := s.request(client, v.Request, state)
+	req.SelectAccount = req.SelectAccount || another
+	started, err := entry.Start(ctx, req)
 	var failed *federation.Error
 	if errors.As(err, &failed) {
 		next := v.back(&notice{Code: noticeOf(failed.Kind)})
@@ -132,7 +138,7 @@ func (s *Service) leave(ctx context.Context, v *visit, client *clients.Client, i
 		return departure{}, err
 	}
 	next := v.at(AtProvider)
-	next.Fresh, next.Provider, next.State, next.Pending = true, id, sum(state), started.Pending
+	next.Fresh, next.Another, next.Provider, next.State, next.Pending = true, another, id, sum(state), started.Pending
 	return departure{next, started.URL, s.event(audit.ProviderChosen, &next, outcomeOK)}, nil
 }
 
@@ -175,7 +181,9 @@ func (s *Service) change(w http.ResponseWriter, r *http.Request, v *visit) error
 		return err
 	}
 	if v.stage.undecided() && !v.Request.Prompt.None {
-		if err := s.advance(r.Context(), v, v.back(nil)); err != nil {
+		next := v.back(nil)
+		next.Another = v.Another || v.stage == Asking
+		if err := s.advance(r.Context(), v, next); err != nil {
 			return err
 		}
 	}

@@ -3,11 +3,13 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 
+	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/consent"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/policies"
@@ -36,6 +38,17 @@ func (s *Service) showConsent(w http.ResponseWriter, r *http.Request, v *visit) 
 		Required: values(id, d.Release), Optional: values(id, d.Optional),
 		Action: consentPath(v.id) + "?" + seenParam + "=" + revisionText(v), Change: choicePath(v.id),
 	})
+}
+
+// wording is the digest of what the page says of the service. A reload may change
+// it under the same version; what goes on record is what she has read.
+func (s *Service) wording(client *clients.Client) []byte {
+	p, ok := s.Policies().Policy(client)
+	if !ok {
+		return nil
+	}
+	text := fmt.Sprintf("%q %q %q %q", client.Name, p.Purpose, p.Retention, remembered(p)) // fmt sorts maps
+	return sum(text)
 }
 
 func revisionText(v *visit) string { return strconv.FormatUint(uint64(v.revision), 10) }
@@ -120,7 +133,7 @@ func (s *Service) answered(ctx context.Context, v *visit, agreed bool, ticked []
 	}
 	kind := consent.Given
 	if v.Decision.Ask == policies.AskInform {
-		kind = consent.Notified
+		kind = consent.Informed
 	}
 	return s.release(ctx, v, client, act{kind: kind, released: v.Decision.Answered(ticked), lang: lang, outcome: outcomeOK})
 }

@@ -1,12 +1,14 @@
 package login
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
@@ -46,20 +48,20 @@ func (s *Service) choosing(ctx context.Context, v *visit, h http.Header) (Step, 
 	if err != nil {
 		return nil, err
 	}
-	offers, code := s.offers(client, v.Request)
-	if code != "" {
-		return s.end(ctx, v, ruleOf(code), protocol.Fail(code, nil, describe(code)))
+	offers, denial := s.offers(client, v.Request)
+	if denial != "" {
+		return s.end(ctx, v, ruleOf(denial), protocol.Fail(denial, nil, describe(denial)))
 	}
-	x, err := s.session(ctx, v, offers, h)
+	sso, err := s.session(ctx, v, offers, h)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case x != nil:
-		if err := s.identified(ctx, v, client, x.SignIn); err != nil {
+	case sso != nil:
+		if err := s.identified(ctx, v, client, sso.SignIn); err != nil {
 			return nil, err
 		}
-		if err := s.slide(ctx, x); err != nil {
+		if err := s.slide(ctx, sso); err != nil {
 			return nil, err
 		}
 		return s.next(ctx, v, h) // not Choosing with a session again: see back
@@ -79,16 +81,24 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 	if err != nil {
 		return nil, err
 	}
+	// Switched off, or forbidden here, since she signed in there: what it said of
+	// her counts no more, for it may be why it was switched off.
+	if offers, _ := s.offers(client, v.Request); !selectable(offers, v.SignIn.Provider) {
+		if err := s.failed(ctx, v, &federation.Error{Provider: v.SignIn.Provider, Kind: federation.Unavailable, Err: errSwitchedOff}); err != nil {
+			return nil, err
+		}
+		return s.next(ctx, v, h)
+	}
 	if other, err := s.isSomeoneElse(ctx, v, *v.SignIn); err != nil {
 		return nil, err
 	} else if other {
 		return s.end(ctx, v, ruleOtherPerson, protocol.Fail(protocol.LoginRequired, nil, "another person signed in than the one that was named"))
 	}
-	d, err := s.decide(ctx, v, client, *v.SignIn, v.Decision.Ask != policies.AskNothing)
+	d, err := s.decideAgain(ctx, v, client)
 	switch {
 	case err != nil:
 		return nil, err
-	case !d.SameQuestion(*v.Decision):
+	case !d.SameQuestion(*v.Decision) || !bytes.Equal(v.Wording, s.wording(client)):
 		if err := s.identified(ctx, v, client, *v.SignIn); err != nil {
 			return nil, err
 		}
@@ -107,12 +117,12 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 // it, both sealed. If policy denies, it goes back to the choice with the reason,
 // since another provider may do better. events are what led here.
 func (s *Service) identified(ctx context.Context, v *visit, client *clients.Client, in signIn, events ...audit.Event) error {
-	d, err := s.decide(ctx, v, client, in, false)
+	d, err := s.decide(ctx, v, client, in)
 	if err != nil {
 		return err
 	}
 	next := v.at(Asking)
-	next.Provider, next.SignIn, next.Decision = in.Provider, &in, &d
+	next.Provider, next.SignIn, next.Decision, next.Wording = in.Provider, &in, &d, s.wording(client)
 	for i := range events {
 		events[i] = under(events[i], d, d.Shown())
 	}
@@ -127,22 +137,34 @@ func (s *Service) identified(ctx context.Context, v *visit, client *clients.Clie
 	return s.advance(ctx, v, next)
 }
 
-// decide asks policy. With ignoreStanding it says what it would ask of somebody
-// whom nobody has asked before: the same boxes as on the page that is open.
-func (s *Service) decide(ctx context.Context, v *visit, client *clients.Client, in signIn, ignoreStanding bool) (policies.Decision, error) {
-	f := policies.Facts{Client: client, Request: v.Request, ACR: in.ACR, Has: in.Identity.Has(), Now: s.Now()}
-	if !ignoreStanding {
-		st, err := s.Consent.Standing(ctx, in.Person.ID, client.ID)
-		if err != nil {
-			return policies.Decision{}, fmt.Errorf("standing answer: %w", err)
-		}
-		if st != nil {
-			f.Standing = &policies.Standing{
-				PolicyID: st.PolicyID, PolicyVersion: st.PolicyVersion, Shown: st.Shown, Agreed: st.Agreed, Until: st.Until,
-			}
+// decide asks policy what may happen now.
+func (s *Service) decide(ctx context.Context, v *visit, client *clients.Client, in signIn) (policies.Decision, error) {
+	f := s.facts(v, client, in)
+	st, err := s.Consent.Standing(ctx, in.Person.ID, client.ID)
+	if err != nil {
+		return policies.Decision{}, fmt.Errorf("standing answer: %w", err)
+	}
+	if st != nil {
+		f.Standing = &policies.Standing{
+			PolicyID: st.PolicyID, PolicyVersion: st.PolicyVersion, Shown: st.Shown, Agreed: st.Agreed, Until: st.Until,
 		}
 	}
 	return s.Policies().Decide(f), nil
+}
+
+// decideAgain asks policy once more about what v asks. Once a page asks her, it is
+// she who answers: a standing answer that she has meanwhile given in another tab
+// does not speak for her here.
+func (s *Service) decideAgain(ctx context.Context, v *visit, client *clients.Client) (policies.Decision, error) {
+	if v.Decision.Ask == policies.AskNothing {
+		return s.decide(ctx, v, client, *v.SignIn)
+	}
+	return s.Policies().Decide(s.facts(v, client, *v.SignIn)), nil
+}
+
+// facts are all that policy looks at but the standing answer.
+func (s *Service) facts(v *visit, client *clients.Client, in signIn) policies.Facts {
+	return policies.Facts{Client: client, Request: v.Request, ACR: in.ACR, Has: in.Identity.Has(), Now: s.Now()}
 }
 
 // subject is what the service knows her by.

@@ -18,6 +18,10 @@ func consentPath(id FlowID) string { return "/login/" + string(id) + "/consent" 
 // know, which is never a no; and a visit's own browser gets the way back.
 func (s *Service) page(name string, find func(*http.Request) (*visit, error), h func(http.ResponseWriter, *http.Request, *visit) error) http.Handler {
 	return s.Site.Page(name, func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method == http.MethodHead { // mux takes it for a GET, and a look must not move a visit on
+			w.Header().Set("Allow", "GET")
+			return web.Fail(web.MethodNotAllowed, nil)
+		}
 		v, err := find(r)
 		if err == nil {
 			s.Site.Lang(r, v.Request.UILocales) // from here on pages speak what the service asked for

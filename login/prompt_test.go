@@ -123,6 +123,33 @@ func TestPrompt_whatTheProviderIsAskedFor(t *testing.T) {
 	}
 }
 
+// A provider with a session of its own would else give the same person again:
+// "use another account" would lead back to where it came from, and so would the
+// notice about a broken identity.
+func TestPick_theSameProviderAgainMustLetHerChooseAnotherAccount(t *testing.T) {
+	tests := []struct {
+		name string
+		turn func(b *browser) // how she comes to choose again
+		then string
+		want bool
+	}{
+		{"after use another account", func(b *browser) { b.identify(request(), "tax", "alice"); b.post(b.choice(), nil) }, "tax", true},
+		{"back from the consent page", func(b *browser) { b.identify(request(), "tax", "alice") }, "tax", true},
+		{"after an answer that does not hold", func(b *browser) { b.mustStart(request()); b.signIn("tax", b.pick("tax"), "mallory") }, "tax", true},
+		{"not at another provider", func(b *browser) { b.identify(request(), "post", "alice"); b.post(b.choice(), nil) }, "tax", false},
+		{"not if she never answered there", func(b *browser) { b.mustStart(request()); b.pick("tax") }, "tax", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			b := w.browser()
+			tt.turn(b)
+			b.pick(tt.then)
+			want(t, "asked to choose an account", w.tax.asked[len(w.tax.asked)-1].SelectAccount, tt.want)
+		})
+	}
+}
+
 func TestPromptConsent_asksAlways(t *testing.T) {
 	w := newWorld(t)
 	b := signedIn(w, "post")

@@ -25,17 +25,17 @@ type People interface {
 }
 
 // Ledger keeps receipts and standing answers. When Record returns nil, the
-// receipt, its audit entry and, if remember is set and the act is an answer that
-// she gave, the standing answer are durable, all or nothing. Of e only the flow,
-// the seal key and the outcome count. Implemented by consent.Ledger.
+// receipt, its audit entry and, if the act is an answer that she gave and its
+// Until is set, the standing answer are durable, all or nothing. Of e only the
+// flow, the seal key and the outcome count. Implemented by consent.Ledger.
 type Ledger interface {
-	Record(ctx context.Context, r consent.Receipt, remember bool, e audit.Event) (consent.Receipt, error)
+	Record(ctx context.Context, r consent.Receipt, e audit.Event) (consent.Receipt, error)
 	Standing(ctx context.Context, p identity.PersonID, c protocol.ClientID) (*consent.Standing, error)
 }
 
-// Log is the audit log: entries are durable when Append returns nil. Implemented
-// by audit.Log.
-type Log interface {
+// Recorder appends to the audit log; entries are durable when it returns nil.
+// Implemented by audit.Log.
+type Recorder interface {
 	Append(ctx context.Context, e ...audit.Event) (audit.Receipt, error)
 }
 
@@ -62,7 +62,7 @@ type Config struct {
 	People    People
 	Deriver   identity.Deriver // for pairwise subjects
 	Consent   Ledger
-	Audit     Log
+	Audit     Recorder
 	Issuer    Issuer
 	Site      Site
 	Note      func(r *http.Request, attrs ...slog.Attr) // adds to the request's event line; web.Note

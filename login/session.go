@@ -57,7 +57,9 @@ func (s *Service) satisfies(x *session, v *visit, offers []policies.Offer) bool 
 	if !ok || !selectable(offers, in.Provider) || !in.ACR.Reaches(s.Policies().RequiredACR(client, req)) {
 		return false
 	}
-	if req.IdPHint != "" && req.IdPHint != in.Provider && selectable(offers, req.IdPHint) {
+	// Without a page the hint can lead nowhere, and the answer would tell the
+	// service which provider she used: what a policy has to allow (idp_id).
+	if !req.Prompt.None && req.IdPHint != "" && req.IdPHint != in.Provider && selectable(offers, req.IdPHint) {
 		return false
 	}
 	if req.MaxAge == nil {

@@ -67,6 +67,19 @@ func TestSession_doesNotCountWhere(t *testing.T) {
 	}
 }
 
+// With a silent request and each provider in turn as hint, a service could
+// otherwise find out which one a person uses.
+func TestSession_aSilentRequestDoesNotTellWhichProviderItIsOf(t *testing.T) {
+	for _, hint := range []protocol.ProviderID{"", "tax", "post"} {
+		w := newWorld(t)
+		b := signedIn(w, "post")
+		req := request()
+		req.Prompt.None, req.IdPHint = true, hint
+		b.mustStart(req)
+		want(t, "hint "+string(hint), b.get(b.choice()).code(), "code-2")
+	}
+}
+
 func TestSession_slidesAtTheLowestLevelButNotForEver(t *testing.T) {
 	w := newWorld(t)
 	b := signedIn(w, "post")

@@ -35,19 +35,11 @@ func (s *Service) Start(ctx context.Context, req protocol.AuthRequest, h http.He
 	if !ok {
 		return Started{}, protocol.Fail(protocol.UnauthorizedClient, nil, "the client is not registered")
 	}
-	offers, code := s.offers(client, req)
-	if code != "" {
-		return Started{}, s.turnAway(ctx, v, code)
+	offers, denial := s.offers(client, req)
+	if denial != "" {
+		return Started{}, s.turnAway(ctx, v, denial)
 	}
-	started := s.event(audit.LoginStarted, v, outcomeOK)
-	started.Public.ACR = string(s.Policies().RequiredACR(client, req))
-	out := departure{next: *v, url: choicePath(v.id)}
-	events := []audit.Event{started}
-	direct, err := s.direct(ctx, v, offers, h)
-	if err == nil && direct != "" {
-		out, err = s.leave(ctx, v, client, direct)
-		events = append(events, out.event)
-	}
+	out, events, err := s.setOut(ctx, v, client, offers, h)
 	if err != nil {
 		return Started{}, err
 	}
@@ -62,14 +54,30 @@ func (s *Service) Start(ctx context.Context, req protocol.AuthRequest, h http.He
 	return Started{URL: out.url, Cookies: flowCookies(h, v.id, handle, s.FlowTTL)}, nil
 }
 
+// setOut is where a new visit goes first, to the choice or straight to a provider,
+// and what goes on record of it.
+func (s *Service) setOut(ctx context.Context, v *visit, client *clients.Client, offers []policies.Offer, h http.Header) (departure, []audit.Event, error) {
+	started := s.event(audit.LoginStarted, v, outcomeOK)
+	started.Public.ACR = string(s.Policies().RequiredACR(client, v.Request))
+	to, err := s.direct(ctx, v, offers, h)
+	if err != nil {
+		return departure{}, nil, err
+	}
+	if to == "" {
+		return departure{next: *v, url: choicePath(v.id)}, []audit.Event{started}, nil
+	}
+	out, err := s.leave(ctx, v, client, to)
+	return out, []audit.Event{started, out.event}, err
+}
+
 // turnAway is the answer for a service whose request no provider can meet.
-func (s *Service) turnAway(ctx context.Context, v *visit, code protocol.ErrorCode) error {
-	denied := s.event(audit.LoginDenied, v, string(code))
-	denied.Public.Rule = ruleOf(code)
+func (s *Service) turnAway(ctx context.Context, v *visit, denial protocol.ErrorCode) error {
+	denied := s.event(audit.LoginDenied, v, string(denial))
+	denied.Public.Rule = ruleOf(denial)
 	if err := s.record(ctx, denied); err != nil {
 		return err
 	}
-	return protocol.Fail(code, nil, describe(code))
+	return protocol.Fail(denial, nil, describe(denial))
 }
 
 func (s *Service) create(ctx context.Context, v *visit) error {
@@ -97,8 +105,8 @@ func (s *Service) direct(ctx context.Context, v *visit, offers []policies.Offer,
 	if to == "" {
 		return "", nil
 	}
-	x, err := s.session(ctx, v, offers, h)
-	if err != nil || x != nil {
+	sso, err := s.session(ctx, v, offers, h)
+	if err != nil || sso != nil {
 		return "", err
 	}
 	return to, nil
@@ -119,11 +127,15 @@ func onlyOne(offers []policies.Offer) protocol.ProviderID {
 	return only
 }
 
-// client returns the service of a visit; it may have gone since the visit began.
+// client returns the service of a visit. It may have gone since the visit began,
+// or lost the address that the answer was to go to.
 func (s *Service) client(v *visit) (*clients.Client, error) {
 	c, ok := s.Clients().Get(v.Request.ClientID)
 	if !ok {
 		return nil, web.Fail(web.ClientUnknown, errors.New("the client of the visit is gone"))
+	}
+	if !c.HasRedirectURI(v.Request.RedirectURI) {
+		return nil, web.Fail(web.RedirectInvalid, errors.New("the redirect URI of the visit is gone"))
 	}
 	return c, nil
 }

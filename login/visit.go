@@ -42,6 +42,7 @@ type visit struct {
 	Request  protocol.AuthRequest
 	Browser  []byte              // SHA-256 of the handle in the browser's cookie
 	Fresh    bool                `json:",omitempty"` // only a sign-in of this visit counts, not the session
+	Another  bool                `json:",omitempty"` // she wants another account of Provider than the one that it signed in
 	Provider protocol.ProviderID `json:",omitempty"` // the last one that she was sent to
 	State    []byte              `json:",omitempty"` // SHA-256 of the state that went there
 
@@ -50,6 +51,7 @@ type visit struct {
 	Pending  []byte             `json:",omitempty"` // AtProvider: for Finish
 	SignIn   *signIn            `json:",omitempty"` // Asking
 	Decision *policies.Decision `json:",omitempty"` // Asking: what the page asks
+	Wording  []byte             `json:",omitempty"` // Asking: digest of what it says beside that
 	Answer   *sealedAnswer      `json:",omitempty"` // Done
 	Since    time.Time          `json:",omitzero"`  // Answered, Done: since when; AtProvider: since when its answer is being verified
 }
@@ -96,7 +98,7 @@ func (a *sealedAnswer) answer() Answer {
 func (v *visit) at(to Stage) visit {
 	return visit{
 		id: v.id, stage: to, revision: v.revision + 1, expires: v.expires,
-		Request: v.Request, Browser: v.Browser, Fresh: v.Fresh, Provider: v.Provider, State: v.State,
+		Request: v.Request, Browser: v.Browser, Fresh: v.Fresh, Another: v.Another, Provider: v.Provider, State: v.State,
 	}
 }
 

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"net/http/httptest"
 	"net/url"
 	"testing"
 	"time"
@@ -190,7 +191,7 @@ func TestVisit_providerErrorsLeadBackToTheChoiceAndNameTheProvider(t *testing.T)
 		notice web.NoticeCode
 	}{
 		{"she cancelled there", "error=access_denied", nil, web.NoticeCancelled},
-		{"it refused", "error=server_error", nil, web.NoticeRefused},
+		{"it refused", "error=unauthorized_client", nil, web.NoticeRefused},
 		{"its answer does not hold", "code=mallory", nil, web.NoticeInvalid},
 		{"it went down", "code=alice", func(w *world) { w.tax.down.Store(true) }, web.NoticeUnavailable},
 	}
@@ -280,6 +281,36 @@ func TestVisit_turningBack(t *testing.T) {
 	})
 }
 
+// On a shared computer the provider still knows whoever was there before.
+func TestVisit_anotherAccountIsAskedOfTheProviderThatSignedHerIn(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.identify(request(), "post", "alice")
+	b.post(b.choice(), nil) // "Use another account"
+	state := b.pick("post")
+	want(t, "the provider is asked to let her choose", w.post.asked[1].SelectAccount, true)
+	b.signIn("post", state, "bob")
+	want(t, "who is asked", b.get(b.choice() + "/consent").Consent.Required[0].Value, any("Bob"))
+
+	b.identify(request(), "post", "alice")
+	b.post(b.choice(), nil)
+	b.pick("tax")
+	want(t, "another provider has signed nobody in yet", w.tax.asked[0].SelectAccount, false)
+	b.mustStart(request())
+	b.pick("post")
+	want(t, "nor does it hold in another visit", w.post.asked[3].SelectAccount, false)
+}
+
+func TestVisit_aLookMovesNothingOn_AZ18(t *testing.T) {
+	w := newWorld(t)
+	b := signedIn(w, "post")
+	b.mustStart(request())
+	r := b.send(httptest.NewRequest("HEAD", b.choice(), nil))
+	want(t, "answer", r.Error.Code, web.MethodNotAllowed)
+	want(t, "codes", len(w.issuer.codes()), 1)
+	want(t, "then she comes herself", b.get(b.choice()).code(), "code-2")
+}
+
 func TestVisit_reloadAndBackAreHarmlessAtEachStage(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
@@ -329,6 +360,21 @@ func TestVisit_anHoursPause(t *testing.T) {
 	b.jar = nil // the cookie goes with the flow
 	want(t, "the question", b.get(b.choice()+"/consent").Error.Code, web.FlowUnknown)
 	want(t, "the answer", b.post(action, url.Values{"answer": {"agree"}}).Error.Code, web.FlowUnknown)
+}
+
+func TestVisit_onlyTheWordsChangeWhileThePageIsOpen(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.identify(request(), "tax", "alice")
+	action := b.get(b.choice() + "/consent").Consent.Action
+	p := library()
+	p.Purpose = protocol.Text{"en": "Tell the police what you read"} // and somebody forgot the version
+	w.reload(policies.NewTable(p), nil)
+	want(t, "she is asked again", b.post(action, url.Values{"answer": {"agree"}}).To, b.choice()+"/consent")
+	want(t, "codes", len(w.issuer.codes()), 0)
+	want(t, "purpose", b.get(b.choice()+"/consent").Consent.Purpose, p.Purpose)
+	b.agree()
+	want(t, "codes", len(w.issuer.codes()), 1)
 }
 
 func TestVisit_thePolicyChangesWhileThePageIsOpen(t *testing.T) {

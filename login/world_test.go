@@ -60,8 +60,8 @@ func newWorld(t testing.TB) *world {
 		Claims:  []policies.ClaimRule{{Name: protocol.FamilyName, Required: true}, {Name: protocol.Email}},
 	})
 	set := clients.NewSet(
-		&clients.Client{ID: "library", Name: protocol.Text{"en": "City library"}, Sector: "library.test", Policy: "library"},
-		&clients.Client{ID: "cityhall", Name: protocol.Text{"en": "City hall"}, Sector: "cityhall.test", Policy: "cityhall"},
+		&clients.Client{ID: "library", RedirectURIs: []string{"https://library.test/callback"}, Name: protocol.Text{"en": "City library"}, Sector: "library.test", Policy: "library"},
+		&clients.Client{ID: "cityhall", RedirectURIs: []string{"https://cityhall.test/callback"}, Name: protocol.Text{"en": "City hall"}, Sector: "cityhall.test", Policy: "cityhall"},
 		&clients.Client{ID: "orphan", Sector: "orphan.test", Policy: "none"},
 	)
 	log, err := audit.New(audit.Config{Store: w.stores, Sealer: seals{}, Now: w.now})
@@ -167,7 +167,7 @@ type idp struct {
 
 func (p *idp) entry(max protocol.ACR) federation.Entry {
 	p.max = max
-	return federation.Entry{Provider: p, Description: federation.Description{ID: p.id, Name: protocol.Text{"en": strings.ToUpper(string(p.id))}, MaxACR: max, Civil: true}}
+	return federation.Entry{Provider: p, Description: federation.Description{ID: p.id, Name: protocol.Text{"en": strings.ToUpper(string(p.id))}, MaxACR: max}}
 }
 
 func (p *idp) Start(_ context.Context, r federation.Request) (federation.Started, error) {
@@ -194,7 +194,7 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if ctx.Err() != nil {
 		return fail(federation.Unavailable)
 	}
-	kinds := map[string]federation.Kind{"access_denied": federation.Cancelled, "server_error": federation.Refused}
+	kinds := map[string]federation.Kind{"access_denied": federation.Cancelled, "server_error": federation.Unavailable, "unauthorized_client": federation.Refused}
 	if k, ok := kinds[answer.Get("error")]; ok {
 		return fail(k)
 	}

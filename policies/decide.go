@@ -2,6 +2,7 @@ package policies
 
 import (
 	"slices"
+	"time"
 
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/protocol"
@@ -18,7 +19,7 @@ const (
 	RuleFirstTime     = "first-time"             // she has not answered before, or withdrew
 	RuleInformed      = "informed"               // the same on another basis than consent: she is told
 	RulePolicyChanged = "policy-changed"         // she answered under another policy or version
-	RuleExpired       = "expired"                // her answer was remembered until now
+	RuleExpired       = "expired"                // her answer was remembered until now, or for longer than the policy now allows
 	RuleNewClaim      = "new-claim"              // more is asked than she has seen, or agreed to
 	RuleStanding      = "standing"               // her earlier answer covers it
 )
@@ -95,6 +96,11 @@ func (p *Policy) claims(f Facts) (needed, optional, missing []protocol.Claim) {
 	return needed, optional, missing
 }
 
+// slack is how far a remembered answer may reach beyond what the policy would
+// grant now: clocks differ, and so do months. What reaches further was given
+// while the policy remembered for longer, and is asked for anew.
+const slack = 24 * time.Hour
+
 // why names the rule for a request that nothing forbids.
 func (p *Policy) why(f Facts, d Decision) string {
 	s := f.Standing
@@ -109,7 +115,7 @@ func (p *Policy) why(f Facts, d Decision) string {
 		return RuleFirstTime
 	case s.PolicyID != p.ID || s.PolicyVersion != p.Version:
 		return RulePolicyChanged
-	case !f.Now.Before(s.Until):
+	case !f.Now.Before(s.Until) || s.Until.After(p.ConsentValidity.AddTo(f.Now).Add(slack)):
 		return RuleExpired
 	case !subset(d.Release, s.Agreed) || !subset(d.Optional, s.Shown):
 		return RuleNewClaim

@@ -193,6 +193,20 @@ func decideRows() []decideRow {
 			want:  asks(RuleExpired),
 		},
 		{
+			name:   "asks again when the policy remembers answers for a shorter time than when she gave hers",
+			policy: func(p *Policy) { p.ConsentValidity = Period{Months: 1} },
+			facts:  func(f *Facts) { f.Standing = answered(firm...); f.Standing.Until = noon.AddDate(0, 1, 2) },
+			want: Decision{
+				Release: firm, Optional: mail, Ask: AskConsent, Basis: Consent,
+				Rule: RuleExpired, PolicyID: "library", PolicyVersion: 3, Until: noon.AddDate(0, 1, 0),
+			},
+		},
+		{
+			name:  "takes an answer that another machine gave by a clock an hour ahead",
+			facts: func(f *Facts) { f.Standing = answered(firm...); f.Standing.Until = later.Add(time.Hour) },
+			want:  Decision{Release: firm, Basis: Consent, Rule: RuleStanding, PolicyID: "library", PolicyVersion: 3},
+		},
+		{
 			name:  "asks again when an optional claim is asked for that she has not seen",
 			facts: func(f *Facts) { f.Standing = answered(firm...); f.Standing.Shown = firm },
 			want:  asks(RuleNewClaim),

@@ -116,7 +116,7 @@ type Offer struct {
 // Table is the immutable set of policies.
 type Table struct{ byID map[string]*Policy }
 
-// NewTable makes a table; ids are unique (see Spec).
+// NewTable makes a table; the caller has refused doubles (cmd/voussoir/config does).
 func NewTable(ps ...*Policy) *Table {
 	t := &Table{byID: make(map[string]*Policy, len(ps))}
 	for _, p := range ps {

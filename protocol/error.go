@@ -13,7 +13,6 @@ const (
 	InvalidGrant            ErrorCode = "invalid_grant"
 	InvalidScope            ErrorCode = "invalid_scope"
 	InvalidToken            ErrorCode = "invalid_token"
-	InsufficientScope       ErrorCode = "insufficient_scope"
 	UnauthorizedClient      ErrorCode = "unauthorized_client"
 	UnsupportedGrantType    ErrorCode = "unsupported_grant_type"
 	UnsupportedResponseType ErrorCode = "unsupported_response_type"

@@ -111,6 +111,10 @@ func TestObject_RefusesWhatTwoParsersReadDifferently_RFC8725_2_4(t *testing.T) {
 		{"too deep", deep, false},
 		{"an unclosed object", `{"a":1`, false},
 		{"a trailing comma", `{"a":1,}`, false},
+		{"space wherever it may be", " { \"a\" : [ 1 , { } , [ ] ] ,\n\"b\" : \"\\\"\\\\\" } ", true},
+		{"two names that no UTF-8 can spell", `{"\ud800":1,"\ud801":2}`, false},
+		{"as deep as may be", strings.Repeat(`{"a":`, 16) + "1" + strings.Repeat("}", 16), true},
+		{"one deeper", strings.Repeat(`{"a":`, 17) + "1" + strings.Repeat("}", 17), false},
 	}
 	for _, tt := range tests {
 		_, err := Object([]byte(tt.in))
@@ -132,10 +136,10 @@ func FuzzObject(f *testing.F) {
 			}
 			return
 		}
-		// What passed must be read alike by the ordinary parser.
-		var plain map[string]any
-		if err := json.Unmarshal(data, &plain); err != nil || len(plain) != len(members) {
-			t.Errorf("Object accepted %q, which encoding/json reads as %v, %v", data, plain, err)
+		// What passed must be read alike by the ordinary parser, to the byte.
+		var plain map[string]json.RawMessage
+		if err := json.Unmarshal(data, &plain); err != nil || !reflect.DeepEqual(plain, members) {
+			t.Errorf("Object read %q as %q, encoding/json as %q, %v", data, members, plain, err)
 		}
 	})
 }

@@ -113,6 +113,11 @@ func authorizeErrors() map[string]struct {
 		"AZ-16 essential as a string":                   {request("claims", `{"userinfo":{"email":{"essential":"true"}}}`), "invalid_request"},
 		"AZ-16 values no array":                         {request("claims", `{"id_token":{"acr":{"values":"eidas1"}}}`), "invalid_request"},
 		"AZ-16 two subjects":                            {request("claims", `{"id_token":{"sub":{"values":["a","b"]}}}`), "invalid_request"},
+		"AZ-15 an essential acr that is a number":       {request("claims", `{"id_token":{"acr":{"essential":true,"value":3}}}`), "invalid_request"},
+		"AZ-15 a number among the levels":               {request("claims", `{"id_token":{"acr":{"essential":true,"values":["eidas1",3]}}}`), "invalid_request"},
+		"AZ-15 an essential acr of null":                {request("claims", `{"id_token":{"acr":{"essential":true,"values":[null]}}}`), "invalid_request"},
+		"AZ-16 a subject that is a number":              {request("claims", `{"id_token":{"sub":{"value":5}}}`), "invalid_request"},
+		"AZ-16 a subject that is empty":                 {request("claims", `{"userinfo":{"sub":{"value":""}}}`), "invalid_request"},
 		"AZ-16 another subject in each":                 {request("claims", `{"id_token":{"sub":{"value":"a"}},"userinfo":{"sub":{"value":"b"}}}`), "invalid_request"},
 		"Z16 scope missing":                             {request("scope", "-"), "invalid_scope"},
 		"Z16 scope without openid":                      {request("scope", "email"), "invalid_scope"},
@@ -261,6 +266,19 @@ func TestAuthorize_AsksForTheWeakestKnownLevel_AZ15(t *testing.T) {
 				t.Errorf("started %+v (%d), want MinACR %q", w.started, got.status, tt.want)
 			}
 		})
+	}
+}
+
+func TestAuthorize_TheClaimsParameterIsNoWayAroundTheScopesOfAClient_PV04(t *testing.T) {
+	w := newWorld(t).serve()
+	asked := `{"userinfo":{"birthdate":{"essential":true},"email":null},"id_token":{"family_name":null,"email":{"essential":true}}}`
+	got := w.do(get(PathAuthorize, request("client_id", "narrow", "scope", "openid", "claims", asked)))
+	want := protocol.ClaimsRequest{
+		UserInfo: map[protocol.Claim]protocol.ClaimRequest{"email": {}},
+		IDToken:  map[protocol.Claim]protocol.ClaimRequest{"email": {Essential: true}},
+	}
+	if len(w.started) != 1 || !reflect.DeepEqual(w.started[0].Claims, want) {
+		t.Errorf("started %+v (%d), want the claims of its scopes only: %+v", w.started, got.status, want)
 	}
 }
 

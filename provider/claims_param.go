@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/voussoir-id/voussoir/protocol"
 )
@@ -23,7 +24,7 @@ func (a params) claims() *protocol.Error {
 	if err != nil {
 		return invalid("claims is not a valid claims request")
 	}
-	a.req.Claims = wanted.request
+	a.req.Claims = protocol.ClaimsRequest{UserInfo: a.within(wanted.request.UserInfo), IDToken: a.within(wanted.request.IDToken)}
 	for _, sub := range wanted.subjects {
 		if err := a.expect(sub); err != nil {
 			return err
@@ -39,6 +40,19 @@ func (a params) claims() *protocol.Error {
 	return nil
 }
 
+// within drops the claims that no scope of the client covers: the parameter is
+// another way to ask, not a way around what the client may ask for. Claims that do
+// not come are no error (5.5.1).
+func (a params) within(asked map[protocol.Claim]protocol.ClaimRequest) map[protocol.Claim]protocol.ClaimRequest {
+	for c := range asked {
+		covers := func(s protocol.Scope) bool { return slices.Contains(s.Claims(), c) }
+		if len(a.client.Scopes) > 0 && !slices.ContainsFunc(a.client.Scopes, covers) {
+			delete(asked, c)
+		}
+	}
+	return asked
+}
+
 // wantedClaims is what a claims parameter says.
 type wantedClaims struct {
 	request  protocol.ClaimsRequest
@@ -50,6 +64,7 @@ type wantedClaims struct {
 type wantedClaim struct {
 	essential bool
 	values    []string // strings only
+	strange   bool     // one of the values is no string, or an empty one
 }
 
 var errClaims = errors.New("not a claims request")
@@ -87,9 +102,11 @@ func (out *wantedClaims) member(raw json.RawMessage, idToken bool) (map[protocol
 		switch c := protocol.Claim(name); {
 		case c.Known():
 			asked[c] = protocol.ClaimRequest{Essential: w.essential}
-		case name == "acr" && idToken:
+		case name == "acr" && idToken && !w.strange:
 			out.acr = w
-		case name == "sub" && len(w.values) > 1:
+		case name == "acr" && idToken, name == "sub" && (w.strange || len(w.values) > 1):
+			// To pass over a value here would be to pass over a demand: any level, or
+			// anybody at all, would do.
 			return nil, errClaims
 		case name == "sub":
 			out.subjects = append(out.subjects, w.values...)
@@ -122,8 +139,10 @@ func parseWanted(raw json.RawMessage) (wantedClaim, error) {
 	}
 	for _, v := range values {
 		var s string
-		if len(v) > 0 && v[0] == '"' && json.Unmarshal(v, &s) == nil {
+		if len(v) > 0 && v[0] == '"' && json.Unmarshal(v, &s) == nil && s != "" {
 			w.values = append(w.values, s)
+		} else {
+			w.strange = true
 		}
 	}
 	return w, nil

@@ -55,7 +55,7 @@ func (c *Codes) IssueCode(ctx context.Context, g login.Grant) (string, error) {
 	}
 	g.IssuedAt = c.cfg.Now()
 	failpoint.Here("code.before-put")
-	code, err := storeGrant(ctx, c, CodeGrant, g.ID, g, c.forget(g.IssuedAt, client))
+	code, err := storeGrant(ctx, c, CodeGrant, g.ID, g, c.forgetAt(g.IssuedAt, client))
 	if err != nil {
 		return "", fmt.Errorf("issue code for client %s: %w", g.Client, err)
 	}
@@ -63,10 +63,10 @@ func (c *Codes) IssueCode(ctx context.Context, g login.Grant) (string, error) {
 	return code, nil
 }
 
-// forget is when a code leaves the store: not when it expires, but when the last
+// forgetAt is when a code leaves the store: not when it expires, but when the last
 // token that it can have bought does. Until then a second use is recognised and
 // revokes them (RFC 6749 section 4.1.2).
-func (c *Codes) forget(issued time.Time, client *clients.Client) time.Time {
+func (c *Codes) forgetAt(issued time.Time, client *clients.Client) time.Time {
 	return issued.Add(c.cfg.CodeTTL + accessTTL(client))
 }
 

@@ -83,7 +83,8 @@ func isBase64URL(s string) bool {
 	return true
 }
 
-// storeGrant keeps v as JSON under a new handle and returns the handle.
+// storeGrant keeps v (a login.Grant for a code, an access for a token) as sealed
+// JSON under a new handle, and returns the handle.
 func storeGrant[T any](ctx context.Context, c *Codes, k GrantKind, id login.GrantID, v T, expires time.Time) (string, error) {
 	handle := newHandle()
 	if err := putGrant(ctx, c, k, handle, id, v, expires); err != nil {
@@ -110,9 +111,9 @@ func putGrant[T any](ctx context.Context, c *Codes, k GrantKind, handle string, 
 	return nil
 }
 
-// loadGrant reads into v what storeGrant has kept. ErrNoGrant: there is none; any other error
-// means that nobody can tell. A grant that does not open is of the second sort:
-// its digest is ours, so it is the key that is wrong, not the code.
+// loadGrant reads into v what storeGrant has kept. ErrNoGrant: there is none; any
+// other error means that nobody can tell. A grant that does not open is of the
+// second sort: its digest is ours, so it is the key that is wrong, not the code.
 func loadGrant[T any](ctx context.Context, c *Codes, k GrantKind, handle string, v *T) (StoredGrant, error) {
 	if !isToken(handle) {
 		return StoredGrant{}, ErrNoGrant

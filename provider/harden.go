@@ -127,17 +127,11 @@ func isForm(h http.Header) bool {
 	return len(params) == 0 || strings.EqualFold(params["charset"], "utf-8")
 }
 
-// explain adds the headers that go with an error.
+// explain names the way to authenticate (RFC 6749 section 5.2).
 func explain(h http.Header, err error) {
 	var e *protocol.Error
-	if !errors.As(err, &e) {
-		return
-	}
-	switch e.Code {
-	case protocol.InvalidClient:
-		h.Set("WWW-Authenticate", `Basic realm="token", charset="UTF-8"`) // RFC 6749 section 5.2
-	case protocol.TemporarilyUnavailable:
-		h.Set("Retry-After", "5")
+	if errors.As(err, &e) && e.Code == protocol.InvalidClient {
+		h.Set("WWW-Authenticate", `Basic realm="token", charset="UTF-8"`)
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
-// idToken is what an ID token says (OpenID Connect Core section 2). There is no
-// identity claim in it unless the client's policy puts it there.
+// idTokenClaims is what every ID token says (OpenID Connect Core section 2). What
+// was released joins it only where inIDToken says so.
 type idTokenClaims struct {
 	Issuer   string       `json:"iss"`
 	Subject  string       `json:"sub"`

@@ -94,7 +94,7 @@ func (p *Provider) inspect(ctx context.Context, c *clients.Client, token string)
 // to. It learns who asks it, the level, those of the scopes that are its own,
 // the subject that this person has in its own sector, and of what was released to
 // the service the claims that it is registered for: never more than the person was
-// shown. See docs/decisions/introspection.md.
+// shown. See docs/decisions/0014-introspection.md.
 func (p *Provider) inspectFor(ctx context.Context, c *clients.Client, a access, answer introspection) ([]byte, error) {
 	scopes := slices.DeleteFunc(strings.Fields(a.Scope), func(s string) bool {
 		return !slices.Contains(c.DataProvider.Scopes, protocol.Scope(s))

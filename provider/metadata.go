@@ -12,9 +12,10 @@ import (
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
-// metadata is the discovery document as bytes, and the keys that it was made for.
+// metadata is the discovery document as bytes, and what it was made for.
 type metadata struct {
 	keys string // etag of the JWKS
+	acrs []protocol.ACR
 	body []byte
 	etag string
 }
@@ -62,7 +63,7 @@ type metadataDocument struct {
 	IntrospectionEncs     []string             `json:"introspection_encryption_enc_values_supported"`
 }
 
-func (p *Provider) document(algs []string) metadataDocument {
+func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument {
 	names := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "email_verified"}
 	for _, c := range protocol.Claims() {
 		names = append(names, string(c))
@@ -78,7 +79,7 @@ func (p *Provider) document(algs []string) metadataDocument {
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{string(protocol.ModeQuery), string(protocol.ModeFormPost)},
 		GrantTypes:            []string{"authorization_code"},
-		ACRValues:             p.ACRs,
+		ACRValues:             acrs,
 		SubjectTypes:          []string{"pairwise"},
 		IDTokenAlgs:           algs,
 		AuthMethods:           methods,
@@ -109,18 +110,19 @@ func (p *Provider) document(algs []string) metadataDocument {
 }
 
 // serveMetadata serves discovery and RFC 8414. The algorithms are those of the
-// keys that we publish, so the bytes are made anew when the keys change and at no
-// other time.
+// keys that we publish, the levels those of the providers of now, so the bytes are
+// made anew when one of them changes and at no other time.
 func (p *Provider) serveMetadata(w http.ResponseWriter, r *http.Request) error {
 	jwks, keys := p.Keys.JWKS()
+	acrs := p.ACRs()
 	m := p.metadata.Load()
-	if m == nil || m.keys != keys {
-		body, err := json.Marshal(p.document(algsOf(jwks)))
+	if m == nil || m.keys != keys || !slices.Equal(m.acrs, acrs) {
+		body, err := json.Marshal(p.document(algsOf(jwks), acrs))
 		if err != nil {
 			return err
 		}
 		sum := sha256.Sum256(body)
-		m = &metadata{keys: keys, body: body, etag: base64.RawURLEncoding.EncodeToString(sum[:12])}
+		m = &metadata{keys: keys, acrs: acrs, body: body, etag: base64.RawURLEncoding.EncodeToString(sum[:12])}
 		p.metadata.Store(m)
 	}
 	return serveDocument(w, r, m.body, m.etag, "application/json")

@@ -75,6 +75,21 @@ func TestMetadata_TellsTheTruth(t *testing.T) {
 	}
 }
 
+// TestMetadata_FollowsTheProviders: after a reload that switches the only provider
+// of a level off, the document no longer offers it.
+func TestMetadata_FollowsTheProviders(t *testing.T) {
+	w := newWorld(t).serve()
+	for _, acrs := range [][]protocol.ACR{{protocol.EIDAS1, protocol.EIDAS2}, {protocol.EIDAS1}} {
+		w.mu.Lock()
+		w.acrs = acrs
+		w.mu.Unlock()
+		got, _ := w.do(get(PathDiscovery, nil)).json(t)["acr_values_supported"].([]any)
+		if len(got) != len(acrs) {
+			t.Errorf("acr_values_supported = %v, want %v", got, acrs)
+		}
+	}
+}
+
 func TestDocuments_CachedAndOpenToReaders_Z14(t *testing.T) {
 	w := newWorld(t).serve()
 	for _, path := range []string{PathDiscovery, PathOAuthMetadata, PathJWKS} {
@@ -126,7 +141,6 @@ func TestNew_RefusesAMissingCollaborator(t *testing.T) {
 		"Audit": func(c *Config) { c.Audit = nil }, "Deriver": func(c *Config) { c.Deriver = nil }, "Site": func(c *Config) { c.Site = nil }, "Note": func(c *Config) { c.Note = nil },
 		"Log": func(c *Config) { c.Log = nil }, "ACRs": func(c *Config) { c.ACRs = nil }, "Now": func(c *Config) { c.Now = nil },
 		"Issuer": func(c *Config) { c.Issuer = issuer + "/" }, "IDTokenTTL": func(c *Config) { c.IDTokenTTL = 1 << 50 },
-		"unknown": func(c *Config) { c.ACRs = []protocol.ACR{"loa4"} },
 	} {
 		cfg := good
 		spoil(&cfg)

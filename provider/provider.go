@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -95,7 +94,7 @@ type Config struct {
 	Site       Site                                   //
 	Note       func(r *http.Request, as ...slog.Attr) // adds to the request's event line; web.Note
 	Log        *slog.Logger                           //
-	ACRs       []protocol.ACR                         // levels that at least one identity provider reaches, weakest first
+	ACRs       func() []protocol.ACR                  // levels that some identity provider reaches now, weakest first
 	IDTokenTTL time.Duration                          // default 60 s, at most 1 h
 	Now        func() time.Time                       //
 }
@@ -149,15 +148,12 @@ func (cfg Config) check() error {
 		"Clients": cfg.Clients == nil, "Start": cfg.Start == nil, "Codes": cfg.Codes == nil,
 		"Once": cfg.Once == nil, "Keys": cfg.Keys == nil, "ClientKeys": cfg.ClientKeys == nil,
 		"Deriver": cfg.Deriver == nil, "Audit": cfg.Audit == nil, "Site": cfg.Site == nil, "Note": cfg.Note == nil,
-		"Log": cfg.Log == nil, "ACRs": len(cfg.ACRs) == 0, "Now": cfg.Now == nil,
+		"Log": cfg.Log == nil, "ACRs": cfg.ACRs == nil, "Now": cfg.Now == nil,
 	}
 	for name, is := range missing {
 		if is {
 			return fmt.Errorf("config: %s is missing", name)
 		}
-	}
-	if slices.ContainsFunc(cfg.ACRs, func(a protocol.ACR) bool { return !a.Known() }) {
-		return errors.New("config: ACRs holds an unknown level")
 	}
 	if cfg.IDTokenTTL < 0 || cfg.IDTokenTTL > time.Hour {
 		return errors.New("config: IDTokenTTL is not between 0 and 1 h")

@@ -81,7 +81,7 @@ func (p *Provider) redeem(ctx context.Context, c *clients.Client, form url.Value
 	if form.Get("code") == "" || form.Get("redirect_uri") == "" {
 		return nil, invalid("code or redirect_uri is missing")
 	}
-	g, err := p.spend(ctx, form.Get("code"))
+	g, forgotten, err := p.spend(ctx, form.Get("code"))
 	if err != nil {
 		return nil, err
 	}
@@ -94,30 +94,33 @@ func (p *Provider) redeem(ctx context.Context, c *clients.Client, form url.Value
 	if !within(form.Get("scope"), g.Scopes) {
 		return nil, protocol.Fail(protocol.InvalidScope, nil, "scope is wider than what was granted")
 	}
-	return p.issue(ctx, c, g)
+	// No token outlives the memory of its code: a second use could not revoke it any
+	// more. That can only be less than the client's own time if a reload raised it.
+	return p.issue(ctx, c, g, min(accessTTL(c), forgotten.Sub(p.Now())))
 }
 
 // spend looks the code up and uses it. Of all callers with one code exactly one
-// gets the grant; every other one is a second use.
-func (p *Provider) spend(ctx context.Context, code string) (login.Grant, error) {
+// gets the grant, and until when a second use will be noticed; every other one is
+// a second use.
+func (p *Provider) spend(ctx context.Context, code string) (login.Grant, time.Time, error) {
 	var g login.Grant
 	stored, err := loadGrant(ctx, p.Codes, CodeGrant, code, &g)
 	if errors.Is(err, ErrNoGrant) {
-		return login.Grant{}, errCode("unknown")
+		return login.Grant{}, time.Time{}, errCode("unknown")
 	}
 	if err != nil {
-		return login.Grant{}, unavailable(err)
+		return login.Grant{}, time.Time{}, unavailable(err)
 	}
 	failpoint.Here("token.before-consume")
 	first, err := p.Once.Consume(ctx, "code", hex.EncodeToString(stored.Digest[:]), stored.Expires, p.Now())
 	if err != nil {
-		return login.Grant{}, unavailable(err)
+		return login.Grant{}, time.Time{}, unavailable(err)
 	}
 	failpoint.Here("token.after-consume")
 	if !first {
-		return login.Grant{}, p.reused(ctx, g, stored.Expires)
+		return login.Grant{}, time.Time{}, p.reused(ctx, g, stored.Expires)
 	}
-	return g, nil
+	return g, stored.Expires, nil
 }
 
 // reused revokes what the first use bought (RFC 6749 section 4.1.2): one of the
@@ -182,13 +185,13 @@ func within(asked string, granted []protocol.Scope) bool {
 }
 
 // issue records, then makes the tokens.
-func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant) (*tokenAnswer, error) {
+func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant, ttl time.Duration) (*tokenAnswer, error) {
 	a := accessOf(g)
 	if err := p.record(ctx, audit.TokenIssued, a, "", ""); err != nil {
 		return nil, err
 	}
 	failpoint.Here("token.after-audit")
-	ttl, now := accessTTL(c), p.Now()
+	now := p.Now()
 	var err error
 	if a.UserInfo, err = userInfoOf(g.Released); err != nil {
 		return nil, err

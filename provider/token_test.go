@@ -188,6 +188,19 @@ func TestToken_CodeLives30Seconds_TK07(t *testing.T) {
 	}
 }
 
+// A reload may lengthen the life of a client's tokens between code and token. The
+// memory of the code was measured by the old life.
+func TestToken_NoneOutlivesTheMemoryOfItsCode_TK04(t *testing.T) {
+	w := newWorld(t).serve()
+	code := w.code()
+	c, _ := w.p.Clients().Get("library")
+	c.AccessTokenTTL = time.Hour
+	got := w.redeem(tokenForm(code)).json(t)
+	if life := got["expires_in"]; life != float64(90) { // 30 s of the code and 60 s of the tokens that it was to buy
+		t.Errorf("expires_in = %v, want 90", life)
+	}
+}
+
 func TestToken_StrangeCodes_TK08(t *testing.T) {
 	w := newWorld(t).serve()
 	code := w.code()

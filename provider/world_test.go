@@ -63,6 +63,7 @@ type world struct {
 	started  []protocol.AuthRequest
 	startErr error
 	set      *clients.Set
+	acrs     []protocol.ACR
 }
 
 func newWorld(t testing.TB) *world {
@@ -70,6 +71,7 @@ func newWorld(t testing.TB) *world {
 		t: t, now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
 		store: &memory{grants: map[Digest]StoredGrant{}, once: map[string]bool{}, revoked: map[login.GrantID]bool{}},
 		keys:  sharedKeys(), audit: &memoryAudit{}, logs: &lockedBuffer{}, set: clients.NewSet(testClients()...),
+		acrs: []protocol.ACR{protocol.EIDAS1, protocol.EIDAS2},
 	}
 	clock := func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
 	current := func() *clients.Set { w.mu.Lock(); defer w.mu.Unlock(); return w.set }
@@ -86,7 +88,7 @@ func newWorld(t testing.TB) *world {
 		Issuer: issuer, Clients: current, Start: w.start, Codes: w.codes, Once: w.store, Keys: w.keys,
 		ClientKeys: func(c *clients.Client) (KeySet, error) { return keys.NewStatic(c.JWKS) },
 		Deriver:    w.keys, Audit: w.audit, Site: site, Note: web.Note, Now: clock,
-		Log: log, ACRs: []protocol.ACR{protocol.EIDAS1, protocol.EIDAS2},
+		Log: log, ACRs: func() []protocol.ACR { w.mu.Lock(); defer w.mu.Unlock(); return w.acrs },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -75,6 +75,10 @@ func (s *service) callback(w http.ResponseWriter, r *http.Request) {
 		values, _ = s.posted.take(h, s.Now())
 	}
 	answer, doubled := params(values)
+	if id, ok := s.answered.get(answer["state"], s.Now()); ok {
+		http.Redirect(w, r, "/outcome/"+id, http.StatusSeeOther) // back, or a reload; the outcome checks whose it is
+		return
+	}
 	at, ok := s.attempts.get(answer["state"], s.Now())
 	if err != nil || doubled != nil || !ok || !isBrowser(r, at.browser) {
 		s.showError(w, r, http.StatusBadRequest, failed(nil, stateUnknown, ""))
@@ -87,7 +91,9 @@ func (s *service) callback(w http.ResponseWriter, r *http.Request) {
 	out := s.finish(r.Context(), at, answer)
 	out.browser = at.browser
 	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, "/outcome/"+s.outcomes.put(out, s.Now()), http.StatusSeeOther)
+	id := s.outcomes.put(out, s.Now())
+	s.answered.keep(answer["state"], id, s.Now())
+	http.Redirect(w, r, "/outcome/"+id, http.StatusSeeOther)
 }
 
 // finish does what every relying party should: iss, error, code for tokens, ID
@@ -256,26 +262,30 @@ func (t *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // link is a way to sign in again.
-type link struct{ ID, Text, Param, URL string }
+type link struct {
+	ID         string
+	Text       protocol.Text
+	Param, URL string
+}
 
 // links are the variants of a sign-in that a page offers.
 func (a *Account) links() []link {
 	var out []link
-	add := func(id, text, param, value string) {
+	add := func(id string, text protocol.Text, param, value string) {
 		q := url.Values{"client": {a.ClientID}, param: {value}}
 		out = append(out, link{ID: "again-" + id, Text: text, Param: param + "=" + value, URL: "/sign-in?" + q.Encode()})
 	}
-	add("login", "Sign in anew", "prompt", "login")
-	add("consent", "Ask me again", "prompt", "consent")
-	add("none", "Without showing anything", "prompt", "none")
-	add("select-account", "As somebody else", "prompt", "select_account")
-	add("max-age", "At most a minute old", "max_age", "60")
-	add("form-post", "Answer by form post", "response_mode", "form_post")
-	add("eidas2", "At the substantial level", "acr_values", string(protocol.EIDAS2))
-	add("fr", "In French", "ui_locales", "fr")
-	add("en", "In English", "ui_locales", "en")
+	add("login", note("Sign in anew", "Se connecter de nouveau"), "prompt", "login")
+	add("consent", note("Ask me again", "Me reposer la question"), "prompt", "consent")
+	add("none", note("Without showing anything", "Sans rien afficher"), "prompt", "none")
+	add("select-account", note("As somebody else", "Avec un autre compte"), "prompt", "select_account")
+	add("max-age", note("At most a minute old", "Datant d’une minute au plus"), "max_age", "60")
+	add("form-post", note("Answer by form post", "Réponse par formulaire"), "response_mode", "form_post")
+	add("eidas2", note("At the substantial level", "Au niveau substantiel"), "acr_values", string(protocol.EIDAS2))
+	add("fr", note("In French", "En français"), "ui_locales", "fr")
+	add("en", note("In English", "En anglais"), "ui_locales", "en")
 	for _, p := range a.IdPHints {
-		add("hint-"+string(p), "Straight to one provider", "idp_hint", string(p))
+		add("hint-"+string(p), note("Straight to one provider", "Directement chez un fournisseur"), "idp_hint", string(p))
 	}
 	return out
 }

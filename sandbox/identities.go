@@ -15,7 +15,7 @@ const (
 )
 
 // Identity is one invented person as one provider knows her. The fields are the
-// claims of DESIGN section 6; empty PreferredUsername and Email are not sent,
+// claims that an identity provider sends; empty PreferredUsername and Email are not sent,
 // an empty Birthplace is (born abroad).
 type Identity struct {
 	ID                string // [a-z0-9-]: the value of her button, and its element id after "identity-"

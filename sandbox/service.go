@@ -29,8 +29,8 @@ const (
 type Account struct {
 	ClientID      string // [a-z0-9-]: also in element ids and paths
 	Secret        string
-	Title         string // "City library"
-	About         string // one sentence on the start page: what it asks for and why
+	Title         protocol.Text // "City library"
+	About         protocol.Text // one sentence on the start page: what it asks for and why
 	Scopes        []string
 	ACRValues     string                // sent with every request; "" leaves it out
 	IdPHints      []protocol.ProviderID // links that name a provider
@@ -43,18 +43,21 @@ type Account struct {
 func SampleAccounts() []Account {
 	return []Account{
 		{
-			ClientID: "city-library", Title: "City library", IdPHints: []protocol.ProviderID{Tax, Post},
-			About:  "Opens a reader account. Asks for your consent to pass on your name and that you are over 16, and your e-mail address if you like.",
-			Scopes: []string{"openid", "given_name", "family_name", "age_over_16", "email"},
+			ClientID: "city-library", Title: note("City library", "Médiathèque"), IdPHints: []protocol.ProviderID{Tax, Post},
+			About: note("Opens a reader account. Asks for your consent to pass on your given names, whether you are 16 or older, and your e-mail address if you like.",
+				"Ouvre un compte de lecteur. Demande votre accord pour recevoir vos prénoms, si vous avez 16 ans ou plus et, si vous voulez, votre adresse électronique."),
+			Scopes: []string{"openid", "given_name", "age_over_16", "email"},
 		},
 		{
-			ClientID: "school-canteen", Title: "School canteens", IdPHints: []protocol.ProviderID{Tax, Post},
-			About:  "Registers a child for lunch. Works on a public task, so you are told what is passed on instead of being asked.",
+			ClientID: "school-canteen", Title: note("School canteen", "Cantine scolaire"), IdPHints: []protocol.ProviderID{Tax, Post},
+			About: note("Registers a child for lunch. Carries out a public task, so you are told what is passed on instead of being asked.",
+				"Inscrit un enfant à la cantine. Remplit une mission de service public : vous êtes informé de ce qui est transmis, sans qu’on vous demande votre accord."),
 			Scopes: []string{"openid", "profile", "email"},
 		},
 		{
-			ClientID: "civil-records", Title: "Civil records", ACRValues: string(protocol.EIDAS2), IdPHints: []protocol.ProviderID{Post},
-			About:  "Orders a birth certificate. Needs your full civil identity at the substantial level (eidas2).",
+			ClientID: "civil-records", Title: note("Civil records", "État civil"), ACRValues: string(protocol.EIDAS2), IdPHints: []protocol.ProviderID{Post},
+			About: note("Orders a birth certificate. Needs your full civil identity at the substantial level (eidas2): only one provider reaches it.",
+				"Commande un acte de naissance. A besoin de votre identité civile complète au niveau substantiel (eidas2) : un seul fournisseur l’atteint."),
 			Scopes: []string{"openid", "identite_pivot"},
 		},
 	}
@@ -79,6 +82,7 @@ type service struct {
 	attempts *shelf[attempt]
 	posted   *shelf[url.Values]
 	outcomes *shelf[outcome]
+	answered *shelf[string] // where the outcome of a state is shown
 
 	mu     sync.Mutex // guards broker
 	broker *oidc.Provider
@@ -116,6 +120,7 @@ func NewService(cfg ServiceConfig) (http.Handler, error) {
 		attempts:      newShelf[attempt](attemptTTL, maxState),
 		posted:        newShelf[url.Values](postedTTL, maxState),
 		outcomes:      newShelf[outcome](outcomeTTL, maxState),
+		answered:      newShelf[string](outcomeTTL, maxState),
 	}
 	for i := range cfg.Accounts {
 		s.accounts[cfg.Accounts[i].ClientID] = &cfg.Accounts[i]
@@ -137,7 +142,7 @@ func (cfg ServiceConfig) check() error {
 	}
 	seen := map[string]bool{}
 	for _, a := range cfg.Accounts {
-		if !slug.MatchString(a.ClientID) || seen[a.ClientID] || a.Title == "" || len(a.Scopes) == 0 {
+		if !slug.MatchString(a.ClientID) || seen[a.ClientID] || len(a.Title) == 0 || len(a.Scopes) == 0 {
 			return fmt.Errorf("account %q needs an id of its own, a title and scopes", a.ClientID)
 		}
 		seen[a.ClientID] = true

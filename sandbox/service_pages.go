@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"log/slog"
 	"net/http"
-
-	"github.com/voussoir-id/voussoir/protocol"
 )
 
 // startPage is the front page, with every account, or the page of one.
 type startPage struct {
+	Lang     string
+	T        serviceWords
 	Title    string
 	Accounts []*Account
 	First    *Account
@@ -21,13 +21,16 @@ type startPage struct {
 // outcomePage shows an outcome.
 type outcomePage struct {
 	outcome
+	Lang            string
+	T               serviceWords
 	Title, Sentence string
 	Links           []link
 	Issuer          string
 }
 
 func (s *service) start(w http.ResponseWriter, r *http.Request) {
-	page := startPage{Title: "Sample services", Issuer: s.Issuer}
+	lang := pickLang(r, nil)
+	page := startPage{Lang: lang, T: serviceVocabulary[lang], Title: serviceVocabulary[lang].Title, Issuer: s.Issuer}
 	for i := range s.Accounts {
 		page.Accounts = append(page.Accounts, &s.Accounts[i])
 	}
@@ -41,8 +44,9 @@ func (s *service) startAt(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
+	lang := pickLang(r, nil)
 	s.render(w, r, http.StatusOK, "start", startPage{
-		Title: a.Title, Accounts: []*Account{a}, First: a, Only: true, Links: a.links(), Issuer: s.Issuer,
+		Lang: lang, T: serviceVocabulary[lang], Title: a.Title.In(lang), Accounts: []*Account{a}, First: a, Only: true, Links: a.links(), Issuer: s.Issuer,
 	})
 }
 
@@ -55,8 +59,10 @@ func (s *service) showOutcome(w http.ResponseWriter, r *http.Request) {
 	case out.Error != "":
 		s.showError(w, r, http.StatusOK, out)
 	default:
+		lang := pickLang(r, nil)
+		t := serviceVocabulary[lang]
 		s.render(w, r, http.StatusOK, "signed-in", outcomePage{
-			outcome: out, Title: "You are signed in", Links: out.Account.links(), Issuer: s.Issuer,
+			outcome: out, Lang: lang, T: t, Title: t.SignedIn, Links: out.Account.links(), Issuer: s.Issuer,
 		})
 	}
 }
@@ -69,7 +75,11 @@ func (s *service) showError(w http.ResponseWriter, r *http.Request, status int, 
 	if len(out.Description) > 500 {
 		out.Description = out.Description[:500]
 	}
-	page := outcomePage{outcome: out, Title: text.title, Sentence: text.sentence, Issuer: s.Issuer}
+	lang := pickLang(r, nil)
+	page := outcomePage{
+		outcome: out, Lang: lang, T: serviceVocabulary[lang],
+		Title: text.title.In(lang), Sentence: text.sentence.In(lang), Issuer: s.Issuer,
+	}
 	if out.Account == nil {
 		page.Account = &s.Accounts[0]
 	} else {
@@ -88,24 +98,4 @@ func (s *service) render(w http.ResponseWriter, r *http.Request, status int, nam
 	pageHeaders(w.Header())
 	w.WriteHeader(status)
 	_, _ = b.WriteTo(w) // the other side hung up
-}
-
-// errorText is what a service could say to a person for each error; "" is for
-// every other one.
-var errorText = map[protocol.ErrorCode]struct{ title, sentence string }{
-	"":                              {"The sign-in did not work", "Voussoir could not sign you in. Nothing about you was passed on."},
-	protocol.AccessDenied:           {"You did not sign in", "You turned back, or chose not to pass anything on. That is fine: nothing about you was passed on."},
-	protocol.LoginRequired:          {"You need to sign in", "You were not signed in yet, and this attempt was not allowed to ask you."},
-	protocol.ConsentRequired:        {"You need to be asked", "Your consent is needed first, and this attempt was not allowed to ask for it."},
-	protocol.InteractionRequired:    {"You need to do something first", "There is something to choose or to confirm, and this attempt was not allowed to show it."},
-	protocol.AccountSelection:       {"You need to choose an account", "There is an account to choose, and this attempt was not allowed to ask you."},
-	protocol.UnmetAuthentication:    {"A stronger sign-in is needed", "This service needs a higher level of assurance than the sign-in reached."},
-	protocol.TemporarilyUnavailable: {"Please try again in a moment", "Voussoir cannot answer just now. Nothing about you was passed on."},
-	protocol.ServerError:            {"Something went wrong at Voussoir", "Voussoir could not finish this sign-in. Nothing about you was passed on."},
-	stateUnknown:                    {"This sign-in is not known here", "It was started in another browser, it is already finished, or cookies are switched off. Please start again."},
-	issuerWrong:                     {"The answer came from somebody else", "The answer does not name the issuer that was asked, so it was thrown away (RFC 9207)."},
-	brokerUnavailable:               {"Voussoir does not answer", "This service could not reach Voussoir. Please try again in a moment."},
-	tokenRefused:                    {"Voussoir did not accept the code", "The code may be too old or already used. Please sign in again."},
-	idTokenInvalid:                  {"The ID token does not hold", "What was received could not be verified, so it was thrown away."},
-	userInfoInvalid:                 {"The user information does not hold", "What was received could not be fetched or does not match the ID token, so it was thrown away."},
 }

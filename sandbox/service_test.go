@@ -96,7 +96,7 @@ func TestService_ShowsWhatItReceived(t *testing.T) {
 		t.Fatalf("status %d, page %s", resp.StatusCode, page)
 	}
 	for id, want := range map[string]string{
-		"claim-given_name": "Zoé Maëlys", "claim-family_name": "D'Œillet-L'Étançon", "claim-email_verified": "true",
+		"claim-given_name": "Zoé Maëlys", "claim-email": "zoe@etancon.example", "claim-email_verified": "true",
 	} {
 		if got := text(page, id); got != want {
 			t.Errorf("%s is %q, want %q", id, got, want)
@@ -121,8 +121,8 @@ func TestService_ReloadIsHarmlessAndNobodyElseSees(t *testing.T) {
 			t.Error("the page is gone")
 		}
 	}
-	if resp, _ := w.get(callback); resp.StatusCode != http.StatusBadRequest {
-		t.Errorf("the callback worked twice: %d", resp.StatusCode)
+	if resp, _ := w.get(callback); w.service+resp.Header.Get("Location") != address {
+		t.Errorf("back to the callback leads to %q, want what it led to before", resp.Header.Get("Location"))
 	}
 	w.browser = newBrowser(t)
 	if _, page := w.get(address); strings.Contains(page, "Zoé") {
@@ -278,5 +278,30 @@ func TestCookies_AllHaveNamesOfTheirOwn(t *testing.T) {
 	tax, post := &provider{ProviderConfig: ProviderConfig{ID: Tax}}, &provider{ProviderConfig: ProviderConfig{ID: Post}}
 	if a, b := tax.sessionCookie(), post.sessionCookie(); a == b || a == serviceCookie || b == serviceCookie {
 		t.Errorf("%s, %s, %s", a, b, serviceCookie)
+	}
+}
+
+func TestService_SpeaksTheLanguageOfTheBrowser(t *testing.T) {
+	s, err := NewService(ServiceConfig{Issuer: "http://localhost:8080", BaseURL: "http://localhost:8090", Accounts: SampleAccounts(), Now: newClock().now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ accept, lang, title string }{
+		{"fr-FR,fr;q=0.9,en;q=0.8", "fr", "Médiathèque"},
+		{"en-GB", "en", "City library"},
+		{"pt", "en", "City library"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/at/city-library", nil)
+		r.Header.Set("Accept-Language", tt.accept)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if page := w.Body.String(); !strings.Contains(page, `<html lang="`+tt.lang+`">`) || !strings.Contains(page, "<h1>"+tt.title+"</h1>") {
+			t.Errorf("%s: want %q in %s, got %.300s", tt.accept, tt.title, tt.lang, page)
+		}
+	}
+	for code, text := range errorText {
+		if text.title["fr"] == "" || text.title["en"] == "" || text.sentence["fr"] == "" || text.sentence["en"] == "" {
+			t.Errorf("error %q lacks a sentence", code)
+		}
 	}
 }

@@ -29,13 +29,18 @@ func newShelf[T any](ttl time.Duration, limit int) *shelf[T] {
 // put stores v and returns its handle.
 func (s *shelf[T]) put(v T, now time.Time) string {
 	handle := newHandle()
+	s.keep(handle, v, now)
+	return handle
+}
+
+// keep stores v under a handle that was given out before.
+func (s *shelf[T]) keep(handle string, v T, now time.Time) {
 	d := digest(handle)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep(now)
 	s.items[d] = shelved[T]{value: v, expires: now.Add(s.ttl)}
 	s.order = append(s.order, d)
-	return handle
 }
 
 // get returns what is stored under handle, or false.

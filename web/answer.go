@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -17,7 +18,7 @@ const retryAfter = "10"
 // Codes lists the codes of error pages.
 func Codes() []Code {
 	return []Code{
-		FlowUnknown, FlowNotYours, FlowMoved, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid,
+		FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid,
 		ProviderUnknown, CallbackInvalid, CrossSite, NotFound, MethodNotAllowed, TooLarge, Unavailable, Internal,
 	}
 }
@@ -27,8 +28,6 @@ func (c Code) Status() int {
 	switch c {
 	case FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid, ProviderUnknown, CallbackInvalid:
 		return http.StatusBadRequest
-	case FlowMoved:
-		return http.StatusConflict
 	case CrossSite:
 		return http.StatusForbidden
 	case NotFound:
@@ -59,7 +58,7 @@ func (s *Site) answer(w *recorder, r *http.Request, a audience, v *visit, err er
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	if a == forMachines {
-		answerJSON(w, r, f)
+		answerJSON(w, f)
 		return
 	}
 	s.baseHeaders(w.Header(), a, v) // a page may have loosened its policy
@@ -123,13 +122,13 @@ func pageCode(c protocol.ErrorCode) Code {
 	return RequestInvalid
 }
 
-// protocolStatus follows RFC 6749 section 5.2 and RFC 6750 section 3.1.
+// protocolStatus follows RFC 6749 section 5.2 and RFC 6750 section 3.1. The
+// WWW-Authenticate header that goes with 401 is the handler's: it knows the realm
+// and what was tried.
 func protocolStatus(c protocol.ErrorCode) int {
 	switch c {
 	case protocol.InvalidClient, protocol.InvalidToken:
 		return http.StatusUnauthorized
-	case protocol.InsufficientScope:
-		return http.StatusForbidden
 	case protocol.ServerError:
 		return http.StatusInternalServerError
 	case protocol.TemporarilyUnavailable:
@@ -144,11 +143,10 @@ type errorBody struct {
 	Description string `json:"error_description,omitempty"`
 }
 
-func answerJSON(w http.ResponseWriter, r *http.Request, f failure) {
+func answerJSON(w http.ResponseWriter, f failure) {
 	body := errorBody{Error: string(machineCode(f.code))}
 	if f.protocol != nil {
 		body = errorBody{Error: string(f.protocol.Code), Description: describable(f.protocol.Description)}
-		challenge(w.Header(), r, f.protocol)
 	}
 	b, err := json.Marshal(body)
 	if err != nil { // two strings always marshal
@@ -174,30 +172,7 @@ func machineCode(c Code) protocol.ErrorCode {
 	return protocol.InvalidRequest
 }
 
-// challenge names the way to authenticate, unless the handler has done so: Basic
-// for a client that used it (RFC 6749 section 5.2), Bearer for a token (RFC 6750
-// section 3).
-func challenge(h http.Header, r *http.Request, e *protocol.Error) {
-	if h.Get("WWW-Authenticate") != "" {
-		return
-	}
-	switch e.Code {
-	case protocol.InvalidClient:
-		scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if strings.EqualFold(scheme, "Basic") {
-			h.Set("WWW-Authenticate", `Basic realm="token", charset="UTF-8"`)
-		}
-	case protocol.InvalidToken, protocol.InsufficientScope:
-		c := `Bearer error="` + string(e.Code) + `"`
-		if d := describable(e.Description); d != "" {
-			c += `, error_description="` + d + `"`
-		}
-		h.Set("WWW-Authenticate", c)
-	}
-}
-
-// describable keeps the signs that error_description may hold (RFC 6749 section
-// 5.2), so that no description can end a header's quoted string.
+// describable keeps the signs that error_description may hold (RFC 6749 section 5.2).
 func describable(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
@@ -224,13 +199,19 @@ func (s *Site) Fallback(mux *http.ServeMux) http.Handler {
 		return Fail(MethodNotAllowed, nil)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := mux.Handler(r); pattern == "" {
+		// mux sends people from //login/x to /login/x by 307, which posts their form
+		// again (RFC 9700 section 4.12) and bears none of our headers. Nothing of ours
+		// links to such an address.
+		if h, pattern := mux.Handler(r); pattern == "" || reflect.TypeOf(h) == muxRedirect {
 			unmatched.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
 }
+
+// muxRedirect is what mux answers a path with that it would write differently.
+var muxRedirect = reflect.TypeOf(http.RedirectHandler("/", http.StatusSeeOther))
 
 // discard takes mux's own answer to a request that matches no pattern.
 type discard struct {

@@ -16,7 +16,7 @@ import (
 
 func TestErrorPage_EveryCodeHasASentenceInEveryLanguageAndItsStatus(t *testing.T) {
 	status := map[Code]int{
-		FlowUnknown: 400, FlowNotYours: 400, FlowMoved: 409, AlreadyAnswered: 400, ClientUnknown: 400, RedirectInvalid: 400,
+		FlowUnknown: 400, FlowNotYours: 400, AlreadyAnswered: 400, ClientUnknown: 400, RedirectInvalid: 400,
 		RequestInvalid: 400, ProviderUnknown: 400, CallbackInvalid: 400, CrossSite: 403, NotFound: 404, MethodNotAllowed: 405,
 		TooLarge: 413, Unavailable: 503, Internal: 500,
 	}
@@ -84,26 +84,23 @@ func TestErrorPage_TheWayBackNeverRunsInOurPage(t *testing.T) {
 
 func TestAnswer_AnErrorOfEachKind(t *testing.T) {
 	tests := []struct {
-		name       string
-		err        error
-		page       int
-		code       Code
-		api        int
-		body       string
-		auth, with string // WWW-Authenticate for a request with this Authorization
+		name string
+		err  error
+		page int
+		code Code
+		api  int
+		body string
 	}{
-		{"a store that is away", Fail(Unavailable, errors.New("disk")), 503, Unavailable, 503, `{"error":"temporarily_unavailable"}`, "", ""},
-		{"something unknown", errors.New("boom"), 500, Internal, 500, `{"error":"server_error"}`, "", ""},
-		{"time ran out", fmt.Errorf("load: %w", context.DeadlineExceeded), 503, Unavailable, 503, `{"error":"temporarily_unavailable"}`, "", ""},
-		{"too large", &http.MaxBytesError{Limit: 1}, 413, TooLarge, 413, `{"error":"invalid_request"}`, "", ""},
-		{"not found", Fail(NotFound, nil), 404, NotFound, 404, `{"error":"invalid_request"}`, "", ""},
-		{"a bad grant", protocol.Fail(protocol.InvalidGrant, errors.New("INNER"), "code is not valid"), 400, RequestInvalid, 400, `{"error":"invalid_grant","error_description":"code is not valid"}`, "", ""},
-		{"a bad secret by Basic, RFC 6749 5.2", protocol.Fail(protocol.InvalidClient, nil, "bad secret"), 400, RequestInvalid, 401, `{"error":"invalid_client","error_description":"bad secret"}`, `Basic realm="token", charset="UTF-8"`, "basic eDp5"},
-		{"a bad secret by form", protocol.Fail(protocol.InvalidClient, nil, "bad secret"), 400, RequestInvalid, 401, `{"error":"invalid_client","error_description":"bad secret"}`, "", ""},
-		{"a bad token, RFC 6750 3", protocol.Fail(protocol.InvalidToken, nil, "a \"quote\"\r\nX: y"), 400, RequestInvalid, 401, `{"error":"invalid_token","error_description":"a quoteX: y"}`, `Bearer error="invalid_token", error_description="a quoteX: y"`, ""},
-		{"too little scope", protocol.Fail(protocol.InsufficientScope, nil, ""), 400, RequestInvalid, 403, `{"error":"insufficient_scope"}`, `Bearer error="insufficient_scope"`, ""},
-		{"our own fault in the protocol's words", protocol.Fail(protocol.ServerError, nil, ""), 500, Internal, 500, `{"error":"server_error"}`, "", ""},
-		{"away in the protocol's words", protocol.Fail(protocol.TemporarilyUnavailable, nil, ""), 503, Unavailable, 503, `{"error":"temporarily_unavailable"}`, "", ""},
+		{"a store that is away", Fail(Unavailable, errors.New("disk")), 503, Unavailable, 503, `{"error":"temporarily_unavailable"}`},
+		{"something unknown", errors.New("boom"), 500, Internal, 500, `{"error":"server_error"}`},
+		{"time ran out", fmt.Errorf("load: %w", context.DeadlineExceeded), 503, Unavailable, 503, `{"error":"temporarily_unavailable"}`},
+		{"too large", &http.MaxBytesError{Limit: 1}, 413, TooLarge, 413, `{"error":"invalid_request"}`},
+		{"not found", Fail(NotFound, nil), 404, NotFound, 404, `{"error":"invalid_request"}`},
+		{"a bad grant", protocol.Fail(protocol.InvalidGrant, errors.New("INNER"), "code is not valid"), 400, RequestInvalid, 400, `{"error":"invalid_grant","error_description":"code is not valid"}`},
+		{"a bad secret, RFC 6749 5.2", protocol.Fail(protocol.InvalidClient, nil, "bad secret"), 400, RequestInvalid, 401, `{"error":"invalid_client","error_description":"bad secret"}`},
+		{"a bad token, RFC 6750 3", protocol.Fail(protocol.InvalidToken, nil, "a \"quote\"\r\nX: y"), 400, RequestInvalid, 401, `{"error":"invalid_token","error_description":"a quoteX: y"}`},
+		{"our own fault in the protocol's words", protocol.Fail(protocol.ServerError, nil, ""), 500, Internal, 500, `{"error":"server_error"}`},
+		{"away in the protocol's words", protocol.Fail(protocol.TemporarilyUnavailable, nil, ""), 503, Unavailable, 503, `{"error":"temporarily_unavailable"}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -123,13 +120,10 @@ func TestAnswer_AnErrorOfEachKind(t *testing.T) {
 				t.Errorf("page headers: %v", w.Header())
 			}
 			r := httptest.NewRequest(http.MethodPost, issuer+"/token", nil)
-			if tt.with != "" {
-				r.Header.Set("Authorization", tt.with)
-			}
 			w = httptest.NewRecorder()
 			s.API("token", h).ServeHTTP(w, r)
-			if w.Code != tt.api || w.Body.String() != tt.body || w.Header().Get("WWW-Authenticate") != tt.auth {
-				t.Errorf("api: %d %s %q, want %d %s %q", w.Code, w.Body, w.Header().Get("WWW-Authenticate"), tt.api, tt.body, tt.auth)
+			if w.Code != tt.api || w.Body.String() != tt.body {
+				t.Errorf("api: %d %s, want %d %s", w.Code, w.Body, tt.api, tt.body)
 			}
 			if w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Location") != "" {
 				t.Errorf("api headers: %v", w.Header())
@@ -175,9 +169,44 @@ func TestFallback_TheMuxAnswersWithOurPages(t *testing.T) {
 	if w := get(h, "/nobody", "en"); w.Code != 404 || !strings.Contains(w.Body.String(), `data-code="not_found"`) {
 		t.Errorf("unknown path: %d", w.Code)
 	}
+	mux.HandleFunc("GET /static/", func(http.ResponseWriter, *http.Request) {})
+	for _, path := range []string{"//login/x/consent", "/login/./x/consent", "/login//x/consent", "/static", "//static/"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} { // FB-18: never 307
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(method, issuer+path, nil))
+			if w.Code < 400 || w.Header().Get("Location") != "" || w.Header().Get("Content-Security-Policy") == "" {
+				t.Errorf("%s %s: %d to %q", method, path, w.Code, w.Header().Get("Location"))
+			}
+		}
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, issuer+"/login/x/consent", nil))
 	if w.Code != 200 {
 		t.Errorf("known path: %d", w.Code)
+	}
+}
+
+func TestErrorPage_isInBothLanguagesWhereNoLinkCouldShowItAgain(t *testing.T) {
+	site := newSite(t, io.Discard)
+	h := site.Page("x", func(http.ResponseWriter, *http.Request) error { return Fail(CallbackInvalid, nil) })
+	for _, tt := range []struct {
+		name, target string
+		want         bool
+	}{
+		{"an address with a query", "/callback/tax?state=x", true},
+		{"a plain address, which has the switch", "/login/x", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, tt.target, nil))
+			page := parse(t, w.Body.String())
+			others := page.all("details")
+			if got := len(others) == 1 && others[0].attr("lang") == "en" && strings.Contains(others[0].text(), "We did not expect this answer."); got != tt.want {
+				t.Errorf("English beside French: %v, want %v", got, tt.want)
+			}
+			if got := len(page.all("nav")) == 0; got != tt.want {
+				t.Errorf("without switch: %v, want %v", got, tt.want)
+			}
+		})
 	}
 }

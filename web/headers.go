@@ -117,8 +117,19 @@ func (s *Site) Guard(next http.Handler) http.Handler {
 	}
 	misdirected := refuse(http.StatusMisdirectedRequest, RequestInvalid)
 	tooLong := refuse(http.StatusRequestURITooLong, TooLarge)
-	badMethod := refuse(http.StatusMethodNotAllowed, MethodNotAllowed)
+	refused := refuse(http.StatusMethodNotAllowed, MethodNotAllowed)
+	badMethod := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", "GET, HEAD, POST") // RFC 9110 section 15.5.6
+		refused.ServeHTTP(w, r)
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// net/http reads a request with both a length and chunks by its chunks, and
+		// hides the length. A proxy that went by the length would take what is left
+		// for part of this request, and we for the next one: there must be no next one
+		// (RFC 9112 section 6.1).
+		if len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
 		switch {
 		case len(r.RequestURI) > maxURL || len(r.URL.Path)+len(r.URL.RawQuery) > maxURL:
 			tooLong.ServeHTTP(w, r)

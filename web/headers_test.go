@@ -152,6 +152,9 @@ func TestGuard_HostsAndLimits_IN01(t *testing.T) {
 			if w.Code != tt.want || (method != "") != (tt.want == 200) || (method != "" && method != tt.method) {
 				t.Errorf("status %d, handler saw %q, want %d", w.Code, method, tt.want)
 			}
+			if tt.want == 405 && w.Header().Get("Allow") == "" {
+				t.Error("405 without Allow (RFC 9110 section 15.5.6)")
+			}
 			if tt.want != 200 && (!strings.Contains(w.Body.String(), `<main id="error"`) || strings.Contains(w.Body.String(), "evil")) {
 				t.Errorf("the refusal is no page of ours, or repeats the host: %s", w.Body)
 			}

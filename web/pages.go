@@ -184,7 +184,9 @@ type consentView struct {
 	TellsProvider             bool
 }
 
-type factView struct{ Claim, Label, Value, Remark string }
+// factView is a value in the words of the page. Rest is the end of one that may
+// break there: an e-mail address, before its @.
+type factView struct{ Claim, Label, Value, Rest, Remark string }
 
 // Consent shows what will leave, to whom and why, and asks; on another basis than
 // consent it informs. An unknown basis asks: that is the careful reading.
@@ -208,8 +210,12 @@ func (s *Site) Consent(w http.ResponseWriter, r *http.Request, p ConsentPage) er
 func (w *words) facts(cs []ClaimValue) []factView {
 	out := make([]factView, 0, len(cs))
 	for _, c := range cs {
-		value, remark := w.fact(c)
-		out = append(out, factView{Claim: string(c.Claim), Label: w.label(c.Claim), Value: value, Remark: remark})
+		v := factView{Claim: string(c.Claim), Label: w.label(c.Claim)}
+		v.Value, v.Remark = w.fact(c)
+		if i := strings.LastIndexByte(v.Value, '@'); i > 0 && c.Claim == protocol.Email {
+			v.Value, v.Rest = v.Value[:i], v.Value[i:]
+		}
+		out = append(out, v)
 	}
 	return out
 }
@@ -281,7 +287,11 @@ type errorView struct {
 	Client         string
 	Back           template.URL
 	Number, Detail string
+	Others         []otherError
 }
+
+// otherError is what an error page says, in another language.
+type otherError struct{ Lang, Name, Sentence, Next string }
 
 func (s *Site) errorPage(w http.ResponseWriter, r *http.Request, v *visit, f failure) error {
 	in, pages, again := s.in(r)
@@ -293,6 +303,9 @@ func (s *Site) errorPage(w http.ResponseWriter, r *http.Request, v *visit, f fai
 		Switch: again, Code: code, Number: v.number,
 		Sentence: in.text["error."+string(code)+".sentence"], Next: in.text["error."+string(code)+".next"],
 	}
+	if !again { // no link could show this page again: both languages are on it
+		view.Others = s.inOtherLanguages(in.lang, code)
+	}
 	if f.protocol != nil {
 		view.Detail = string(f.protocol.Code) + ": " + describable(f.protocol.Description)
 	}
@@ -300,6 +313,19 @@ func (s *Site) errorPage(w http.ResponseWriter, r *http.Request, v *visit, f fai
 		view.Client, view.Back = clean(f.back.Client.In(in.lang)), backURL(f.back.URL)
 	}
 	return s.render(w, f.status, pages.failure, view)
+}
+
+func (s *Site) inOtherLanguages(lang string, code Code) []otherError {
+	var out []otherError
+	for _, l := range s.langs {
+		if l != lang {
+			t := s.words[l].text
+			out = append(out, otherError{
+				Lang: l, Name: t["language.name"], Sentence: t["error."+string(code)+".sentence"], Next: t["error."+string(code)+".next"],
+			})
+		}
+	}
+	return out
 }
 
 // backURL is the way back to a service: a web address or a native app's own

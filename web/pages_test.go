@@ -29,7 +29,7 @@ func choosePage() ChoosePage {
 		Client: library, Purpose: purpose, Action: "/login/f1/provider", Cancel: "/login/f1/cancel",
 		Providers: []ProviderChoice{
 			{ID: "tax", Name: taxes, ACR: protocol.EIDAS1},
-			{ID: "post", Name: text("La Poste", "Post office"), ACR: protocol.EIDAS2},
+			{ID: "post", Name: text("Bureau de poste", "Post office"), ACR: protocol.EIDAS2},
 			{ID: "city", Name: text("Ville", "City"), ACR: protocol.EIDAS1, TooWeak: true},
 		},
 	}
@@ -324,7 +324,7 @@ func TestPages_HostileTextIsEscaped_IN02(t *testing.T) {
 			return s.FormPost(w, r, FormPostPage{Client: hostile, Action: "https://lib.example/?" + quote, Fields: []Field{{quote, script}}})
 		},
 		"error": func(http.ResponseWriter, *http.Request) error {
-			return &Problem{Code: FlowMoved, Back: &Back{Client: hostile, URL: "https://lib.example/" + quote}}
+			return &Problem{Code: AlreadyAnswered, Back: &Back{Client: hostile, URL: "https://lib.example/" + quote}}
 		},
 		"protocol error": func(http.ResponseWriter, *http.Request) error {
 			return protocol.Fail(script, nil, script+quote)

@@ -58,14 +58,14 @@ func Note(r *http.Request, attrs ...slog.Attr) {
 func Number(r *http.Request) string { return visitOf(r).number }
 
 // numbers spells correlation ids so that they survive being read out.
-const numbers = "abcdefghjkmnpqrstuvwxyz023456789"
+var numbers = base32.NewEncoding("abcdefghjkmnpqrstuvwxyz023456789").WithPadding(base32.NoPadding)
 
 // newNumber is 80 random bits in groups of four letters.
 func newNumber() string {
 	var raw [10]byte
 	_, _ = rand.Read(raw[:]) // never fails, see crypto/rand
 	var flat [16]byte
-	base32.NewEncoding(numbers).WithPadding(base32.NoPadding).Encode(flat[:], raw[:])
+	numbers.Encode(flat[:], raw[:])
 	b := make([]byte, 0, 19)
 	for i := 0; i < len(flat); i += 4 {
 		if i > 0 {

@@ -21,7 +21,6 @@ type Code string
 const (
 	FlowUnknown      Code = "flow_unknown"       // 400: too long ago, or never was
 	FlowNotYours     Code = "flow_not_yours"     // 400: another browser started it, or cookies are off
-	FlowMoved        Code = "flow_moved"         // 409: another tab or an earlier click was first
 	AlreadyAnswered  Code = "already_answered"   // 400: this sign-in is over
 	ClientUnknown    Code = "client_unknown"     // 400
 	RedirectInvalid  Code = "redirect_invalid"   // 400: redirect_uri missing or not registered

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -31,7 +32,7 @@ import (
 // digest. It is published, and refused outside development.
 const serviceSecret = "demo-secret-of-the-sample-services"
 
-// The ports of the demo, from the broker's (DESIGN section 9).
+// The ports of the demo, counted from the broker's.
 const (
 	taxPort     = 1
 	postPort    = 2
@@ -86,7 +87,7 @@ func (p *program) runDemo(ctx context.Context, port int, dir string) error {
 		defer os.RemoveAll(temporary) //nolint:errcheck // a temporary folder
 		d.dir = temporary
 	}
-	events := slog.New(slog.NewTextHandler(p.err, nil))
+	events := slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: demoLevel(p.err)}))
 	if err := p.prepareDemo(ctx, d, events); err != nil {
 		d.close()
 		return err
@@ -103,6 +104,16 @@ func (p *program) runDemo(ctx context.Context, port int, dir string) error {
 		return err
 	}
 	return g.Wait()
+}
+
+// demoLevel keeps a terminal calm: only what went wrong. A file gets everything.
+func demoLevel(w io.Writer) slog.Level {
+	if f, ok := w.(*os.File); ok {
+		if s, err := f.Stat(); err == nil && s.Mode()&os.ModeCharDevice != 0 {
+			return slog.LevelWarn
+		}
+	}
+	return slog.LevelInfo
 }
 
 func (d *demonstration) file() string { return filepath.Join(d.dir, "voussoir.yaml") }
@@ -212,6 +223,8 @@ Voussoir is running a demonstration. Everyone in it is invented.
   Tax office      %s/   an identity provider, level eidas1
   Post office     %s/   an identity provider, level eidas2
   Configuration   %s
+  Your service    client my-service at http://localhost:3000 (see README.md)
+  Log             warnings here; every request with 2>demo.log
 
 Ready in %d ms. Press Ctrl-C to stop.
 

@@ -52,13 +52,18 @@ func (p *program) keysRotate() *cobra.Command {
 	c := &cobra.Command{
 		Use: "rotate --config FILE", Short: "Make the next key the active one", Args: cobra.NoArgs,
 		Long: "rotate makes the next key of an algorithm the active one, retires the active one (its private part is\n" +
-			"destroyed, its public part stays published for 30 days) and publishes a new next key. Leave a day between\n" +
-			"two rotations: services must have had time to see the next key.",
+			"destroyed, its public part stays published for 30 days) and publishes a new next key. It refuses within a day\n" +
+			"of the rotation before: services must have had time to see the next key.",
 	}
 	file := configFlag(c)
 	alg := c.Flags().String("alg", "ES256", "the `ALGORITHM`: ES256, EdDSA, PS256 or RS256")
+	early := c.Flags().Bool("early", false, "rotate although services may not know the next key yet: some sign-ins may fail")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		return p.withRing(cmd.Context(), *file, func(r *keys.Ring) error {
+			if known := knownFrom(r, *alg); !*early && p.now().Before(known) {
+				return fmt.Errorf("services may not know the next %s key yet: wait until %s (or --early; a key that somebody else may have is a case for keys revoke)",
+					*alg, known.UTC().Format(time.RFC3339))
+			}
 			err := r.Rotate(cmd.Context(), *alg)
 			if errors.Is(err, keys.ErrNoKey) {
 				return fmt.Errorf("there are no keys for %s: see keys list", *alg)
@@ -77,9 +82,23 @@ func (p *program) keysRotate() *cobra.Command {
 	return c
 }
 
+// publishedFor is how long a key is published before it signs, so that whoever
+// keeps our keys for a day has it.
+const publishedFor = 24 * time.Hour
+
+// knownFrom is when services know the next key of alg.
+func knownFrom(r *keys.Ring, alg string) (at time.Time) {
+	for _, k := range r.Keys() {
+		if k.Alg == alg && k.State == keys.Next {
+			at = k.Created.Add(publishedFor)
+		}
+	}
+	return at
+}
+
 func (p *program) keysRevoke() *cobra.Command {
 	c := &cobra.Command{
-		Use: "revoke --config FILE KEY", Short: "Withdraw a key at once", Args: cobra.ExactArgs(1),
+		Use: "revoke --config FILE KEY", Short: "Withdraw a key at once", Args: oneKey,
 		Long: "revoke takes a key out of the published set at once and destroys its private part: for a key that somebody\n" +
 			"else may have. The next key takes the place of an active one. ID tokens that it signed no longer verify.",
 	}
@@ -109,12 +128,16 @@ func (p *program) withRing(ctx context.Context, file string, do func(*keys.Ring)
 	if err := started(c); err != nil {
 		return err
 	}
+	if err := ownKeys(c.Data); err != nil { // before SQLite makes files of its own
+		return err
+	}
+	events := newEvents(p.err)
 	records, err := sql.OpenRecords(ctx, sql.Config{Dir: c.Data, Now: p.now})
 	if err != nil {
 		return err
 	}
 	defer records.Close() //nolint:errcheck // each write was acknowledged
-	ring, err := openRing(ctx, c, records, p.now)
+	ring, err := openRing(ctx, c, records, events, p.now)
 	if err != nil {
 		return err
 	}
@@ -126,7 +149,13 @@ func (p *program) withRing(ctx context.Context, file string, do func(*keys.Ring)
 	if err := ring.AuditTo(ctx, log); err != nil {
 		return err
 	}
-	return do(ring)
+	if err := syncKeys(ctx, ring, records, events); err != nil {
+		return err
+	}
+	if err := do(ring); err != nil {
+		return err
+	}
+	return syncKeys(ctx, ring, records, events)
 }
 
 // keyLine is a key as the list shows it; times are RFC 3339, empty: not yet.
@@ -167,4 +196,11 @@ func started(c *config.Loaded) error {
 		return nil
 	}
 	return fmt.Errorf("there are no keys in %s yet: they are made when the broker starts for the first time", c.Data)
+}
+
+func oneKey(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usageError("name one key: its id, as voussoir keys list shows it")
+	}
+	return nil
 }

@@ -62,7 +62,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	root.SetArgs(args)
 	root.SetOut(p.out)
 	root.SetErr(p.err)
-	err := root.ExecuteContext(ctx)
+	verb, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
@@ -79,7 +79,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	fmt.Fprintln(p.err, "voussoir:", err)
 	var usage usageError
 	if !started || errors.As(err, &usage) {
-		fmt.Fprintln(p.err, "Try: voussoir --help")
+		fmt.Fprintln(p.err, "Try:", verb.CommandPath(), "--help")
 		return exitUsage
 	}
 	return exitFailure

@@ -13,7 +13,6 @@ import (
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
-	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/provider"
 )
 
@@ -38,10 +37,6 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 	next, err := newSnapshot(c, outside{Signer: b.ring, Now: b.now, Log: b.events})
 	if err != nil {
 		return err
-	}
-	was := b.current.Load()
-	if !slices.Equal(was.acrs, next.acrs) {
-		return errors.New("the levels that providers reach have changed, which needs a restart")
 	}
 	for _, alg := range next.algs {
 		if !slices.Contains(signingAlgs(b.started), alg) {
@@ -80,7 +75,7 @@ func (b *broker) reloadFile(ctx context.Context, load func() (*config.Loaded, er
 				slog.String("file", m.File), slog.Int("line", m.Line), slog.Int("column", m.Column),
 				slog.String("path", m.Path), slog.String("what", m.What), slog.String("write_instead", m.Instead))
 		}
-		b.alarm(ctx, fmt.Errorf("%d mistakes", len(mistakes)))
+		b.alarm(ctx, errors.New(count(len(mistakes), "mistake")))
 	default:
 		b.alarm(ctx, err)
 	}
@@ -100,18 +95,6 @@ func (b *broker) recordConfig(ctx context.Context, s *snapshot) error {
 	return nil
 }
 
-// recordKeys puts the life of each key into the records, for auditors, also when
-// the key file is lost.
-func (b *broker) recordKeys(ctx context.Context) error {
-	for _, k := range b.ring.Keys() {
-		m := keys.Metadata{KID: k.KID, Alg: k.Alg, State: string(k.State), Created: k.Created, Activated: k.Activated, Retired: k.Ended}
-		if err := b.records.PutKey(ctx, m); err != nil {
-			return fmt.Errorf("put key %s on record: %w", k.KID, err)
-		}
-	}
-	return nil
-}
-
 // watchKeys takes over what "voussoir keys" does to the key file of a running
 // broker: a revoked key must not sign for long.
 func (b *broker) watchKeys(ctx context.Context) error {
@@ -122,14 +105,18 @@ func (b *broker) watchKeys(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			err := b.ring.Reload(ctx)
-			if err == nil {
-				err = b.recordKeys(ctx)
-			}
-			if err != nil && ctx.Err() == nil {
-				b.events.LogAttrs(ctx, slog.LevelError, "the key file cannot be read again", slog.Bool("alarm", true), slog.String("error", err.Error()))
-			}
+			b.takeOverKeys(ctx)
 		}
+	}
+}
+
+func (b *broker) takeOverKeys(ctx context.Context) {
+	err := b.ring.Reload(ctx)
+	if err == nil {
+		err = syncKeys(ctx, b.ring, b.records, b.events)
+	}
+	if err != nil && ctx.Err() == nil {
+		b.events.LogAttrs(ctx, slog.LevelError, "the key file was not taken over", slog.Bool("alarm", true), slog.String("error", err.Error()))
 	}
 }
 

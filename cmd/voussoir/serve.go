@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -29,6 +30,11 @@ const (
 	drainTimeout   = 20 * time.Second // for requests under way at the end
 )
 
+// garbage is GOGC when nobody has set it. A busy broker's heap is small, so
+// collecting half as often as Go would by itself costs little memory (under 20 MB)
+// and saves some CPU (docs/performance.md).
+const garbage = 200 // percent
+
 func (p *program) serve() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve --config FILE",
@@ -43,6 +49,14 @@ func (p *program) serve() *cobra.Command {
 		loaded, err := p.load(*file)
 		if err != nil {
 			return err
+		}
+		finish, err := profile()
+		if err != nil {
+			return err
+		}
+		defer finish()
+		if p.getenv("GOGC") == "" {
+			debug.SetGCPercent(garbage)
 		}
 		events := newEvents(p.err)
 		return p.serveUntilSignal(cmd.Context(), loaded, events, func() (*config.Loaded, error) { return p.load(*file) })

@@ -182,7 +182,8 @@ func TestReload(t *testing.T) {
 		{"text that is no YAML changes nothing", "clients:", "clients: [", false, "mistake in the configuration"},
 		{"another issuer changes nothing", "issuer: http://localhost", "issuer: http://127.0.0.1", false, "issuer has changed, which needs a restart"},
 		{"a new algorithm changes nothing", "    policy: library", "    policy: library\n    id_token_signed_response_alg: PS256", false, "PS256"},
-		{"an unreachable level changes nothing", "acr: { max: eidas2, map: { eidas1: eidas1, eidas2: eidas2 } }", "acr: { max: eidas3 }", false, "levels"},
+		{"a level that no provider reaches any more is gone at once", "acr: { max: eidas2, map: { eidas1: eidas1, eidas2: eidas2 } }", "acr: { max: eidas1 }", false, "eidas2"},
+		{"a level that a provider reaches now is there at once", "acr: { max: eidas2, map: { eidas1: eidas1, eidas2: eidas2 } }", "acr: { max: eidas3 }", true, "configuration reloaded"},
 		{"a new client is known at once", "clients:", "clients:\n  - { id: new, name: { en: New }, redirect_uris: [http://localhost:9/], policy: library, client_secret_sha256: \"" + strings.Repeat("ab", 32) + "\" }", true, "configuration reloaded"},
 		{"and gone at once", "", "", true, "configuration reloaded"},
 	}
@@ -218,9 +219,9 @@ func TestReload(t *testing.T) {
 			}
 		}
 	}
-	// The start and the two reloads that held; the key that is active, the next, and
+	// The start and the three reloads that held; the key that is active, the next, and
 	// the secrets that derive and seal.
-	if kinds[audit.ConfigLoaded] != 3 || kinds[audit.KeyGenerated] != 4 {
+	if kinds[audit.ConfigLoaded] != 4 || kinds[audit.KeyGenerated] != 4 {
 		t.Errorf("on record: %v", kinds)
 	}
 	if strings.Contains(events.String(), "demo-secret") {
@@ -259,7 +260,10 @@ func TestKeys(t *testing.T) {
 	if states("active") != 1 || states("next") != 1 {
 		t.Fatalf("at first:\n%s", list())
 	}
-	if code, out, errs := say(t, "keys", "rotate", "--config", file); code != exitOK || !strings.Contains(out, "is the active ES256 key now") {
+	if code, _, errs := say(t, "keys", "rotate", "--config", file); code != exitFailure || !strings.Contains(errs, "may not know the next ES256 key yet") {
+		t.Errorf("rotate at once: exit %d: %s", code, errs)
+	}
+	if code, out, errs := say(t, "keys", "rotate", "--early", "--config", file); code != exitOK || !strings.Contains(out, "is the active ES256 key now") {
 		t.Fatalf("rotate: exit %d: %s%s", code, out, errs)
 	}
 	if states("active") != 1 || states("next") != 1 || states("retired") != 1 {

@@ -46,21 +46,10 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 		digest: c.Digest, clients: c.Clients, policies: c.Policies,
 		keySets: map[protocol.ClientID]provider.KeySet{}, algs: signingAlgs(c),
 	}
-	if o.Signer == nil {
-		o.Signer = noSigner{}
-	}
 	calls := outbound.Config{AllowPrivate: c.Private, AllowHTTP: c.Development}
-	var entries []federation.Entry
-	for _, p := range c.Providers {
-		p.Client, p.Check, p.Now, p.Log = outbound.New(calls), identity.Identity.Normalise, o.Now, o.Log
-		if p.AuthMethod == oidc.PrivateKeyJWT {
-			p.Signer = o.Signer
-		}
-		idp, err := oidc.New(p)
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, federation.Entry{Description: idp.Description(), Provider: idp})
+	entries, err := providers(c, calls, o)
+	if err != nil {
+		return nil, err
 	}
 	s.directory = federation.NewDirectory(entries...)
 	for _, level := range protocol.ACRs() {
@@ -80,6 +69,27 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 		s.keySets[client.ID] = set
 	}
 	return s, nil
+}
+
+// providers makes one federation.Provider, with an HTTP client of its own, for each
+// in the configuration.
+func providers(c *config.Loaded, calls outbound.Config, o outside) ([]federation.Entry, error) {
+	if o.Signer == nil {
+		o.Signer = noSigner{}
+	}
+	entries := make([]federation.Entry, 0, len(c.Providers))
+	for _, p := range c.Providers {
+		p.Client, p.Check, p.Now, p.Log = outbound.New(calls), identity.Identity.Normalise, o.Now, o.Log
+		if p.AuthMethod == oidc.PrivateKeyJWT {
+			p.Signer = o.Signer
+		}
+		idp, err := oidc.New(p)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, federation.Entry{Description: idp.Description(), Provider: idp})
+	}
+	return entries, nil
 }
 
 func clientKeys(c *clients.Client, calls *http.Client, now func() time.Time) (provider.KeySet, error) {

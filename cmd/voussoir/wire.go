@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -68,10 +67,13 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	b.undo = append(b.undo, unlock)
 
 	// Stores, keys, and the audit log that needs both.
+	if err := ownKeys(c.Data); err != nil {
+		return nil, err
+	}
 	if err := b.openStores(ctx, c); err != nil {
 		return nil, err
 	}
-	if b.ring, err = openRing(ctx, c, b.records, now); err != nil {
+	if b.ring, err = openRing(ctx, c, b.records, events, now); err != nil {
 		return nil, err
 	}
 	b.undo = append(b.undo, b.ring.Close)
@@ -81,7 +83,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err := b.ring.AuditTo(ctx, b.log); err != nil {
 		return nil, fmt.Errorf("put the keys on record: %w", err)
 	}
-	if err := b.recordKeys(ctx); err != nil {
+	if err := syncKeys(ctx, b.ring, b.records, events); err != nil {
 		return nil, err
 	}
 
@@ -134,7 +136,8 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 			s, err := visits.Start(ctx, req, h)
 			return s.URL, s.Cookies, err
 		},
-		ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events, ACRs: first.acrs, Now: now,
+		ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
+		ACRs: func() []protocol.ACR { return b.current.Load().acrs }, Now: now,
 	})
 	if err != nil {
 		return nil, err
@@ -173,24 +176,6 @@ func (b *broker) openStores(ctx context.Context, c *config.Loaded) (err error) {
 	}
 	b.undo = append(b.undo, b.closing("flows", b.flows.Close))
 	return nil
-}
-
-// openRing opens the keys. Where there are records there must be keys: with new
-// ones, every person would be a stranger to every service.
-func openRing(ctx context.Context, c *config.Loaded, records *sql.Records, now func() time.Time) (*keys.Ring, error) {
-	entries, err := records.CountEntries(ctx)
-	if err != nil {
-		return nil, err
-	}
-	secret := c.KeysSecret
-	if secret == nil {
-		if secret, err = keys.LoadOrCreateSecret(filepath.Join(c.Data, keySecret)); err != nil {
-			return nil, err
-		}
-	}
-	return keys.Open(ctx, keys.Config{
-		File: filepath.Join(c.Data, keyFile), Secret: secret, MustExist: entries > 0, Algs: signingAlgs(c), Now: now,
-	})
 }
 
 // run does what goes on beside the requests, until ctx ends.

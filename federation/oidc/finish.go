@@ -95,6 +95,8 @@ func (p *Provider) refusal(code string) error {
 	switch {
 	case code == "access_denied":
 		return p.failf(federation.Cancelled, "answered access_denied")
+	case code == "server_error" || code == "temporarily_unavailable":
+		return p.failf(federation.Unavailable, "answered %s", code)
 	case !errorCode.MatchString(code):
 		return p.failf(federation.Refused, "answered an unreadable error")
 	}

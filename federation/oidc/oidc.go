@@ -4,7 +4,7 @@
 // audience alone, our nonce, narrow times, a level that is never raised, and
 // userinfo about the same subject (RFC 9700, RFC 9207, RFC 8725). It never stores
 // anything, never shows a page and never keeps a token. It does not know which
-// service the person came from. Why it is our own code: docs/decisions/0003.
+// service the person came from. Why it is our own code: docs/decisions/0003-upstream-client.md.
 package oidc
 
 import (
@@ -141,7 +141,7 @@ func New(c Config) (*Provider, error) {
 
 // Description is what the directory shows of the provider.
 func (p *Provider) Description() federation.Description {
-	return federation.Description{ID: p.cfg.ID, Name: p.cfg.Name, MaxACR: p.cfg.ACR.Max, Civil: p.cfg.Civil}
+	return federation.Description{ID: p.cfg.ID, Name: p.cfg.Name, MaxACR: p.cfg.ACR.Max}
 }
 
 // Ready fetches metadata and keys if they are not at hand, and says why they

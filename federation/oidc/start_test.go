@@ -283,7 +283,7 @@ func TestNew_RefusesAMistakenConfiguration(t *testing.T) {
 
 func TestDescription_IsWhatTheDirectoryShows(t *testing.T) {
 	d := newProvider(t, newHostile(t).config()).Description()
-	if d.ID != "tax" || d.Name.In("en") != "Tax office" || d.MaxACR != protocol.EIDAS2 || !d.Civil {
+	if d.ID != "tax" || d.Name.In("en") != "Tax office" || d.MaxACR != protocol.EIDAS2 {
 		t.Errorf("Description = %+v", d)
 	}
 }

@@ -32,7 +32,7 @@ async function visit(name, { lang = 'en', width = 360, dark = false, javaScript 
     if (![BROKER, LOW_IDP, HIGH_IDP, SERVICE].some(a => new URL(a).host === host)) foreign.push(r.url())
   })
   page.on('console', m => {
-    if (m.type() === 'error' && /Content Security Policy|Refused/.test(m.text())) foreign.push(m.text())
+    if (/Content.Security.Policy|Refused to|violates/i.test(m.text())) foreign.push(m.text())
   })
   const look = async what => {
     const file = join(SHOTS, `${name}-${what}.png`)
@@ -210,6 +210,116 @@ await visit('errors', { lang: 'fr' }, async v => {
     await v.expectPage(`#error[data-code="${code}"]`)
     await v.look(code)
   }
+})
+
+// The answer comes as a form that the browser posts to the service by itself, or
+// that she posts with a button. A page that broke its own policy would show here.
+for (const [name, javaScript, identity] of [['form-post', true, 'y'], ['form-post-nojs', false, 'corentine']]) {
+  await visit(name, { lang: 'fr', javaScript }, async v => {
+    await v.page.goto(`${SERVICE}/sign-in?client=city-library&response_mode=form_post`)
+    await v.page.click(`#provider-${low}`)
+    await v.page.click(`#identity-${identity}`)
+    await v.expectPage('#consent-agree')
+    await v.page.click('#consent-agree')
+    if (!javaScript) {
+      await v.expectPage('#continue', 'the button that carries the answer')
+      await v.look('answer')
+      await v.page.click('#continue')
+    }
+    await v.expectPage('#service-signed-in')
+    if (!javaScript) return
+    await v.page.goBack()
+    await v.expectPage('#service-signed-in', 'what was received, after the back button')
+  })
+}
+
+await visit('public-task', { lang: 'fr', width: 1280 }, async v => {
+  await signIn(v, { client: 'school-canteen', provider: low, identity: 'bastien' })
+  await v.expectPage('#consent-agree')
+  assert.match(await v.page.textContent('main'), /mission de service public/, 'it does not say why nobody asks her')
+  await v.look('informed')
+  await v.page.click('#consent-refuse')
+  await v.expectPage('#service-error[data-error="access_denied"]')
+})
+
+await visit('substantial-level', { lang: 'en' }, async v => {
+  await v.page.goto(`${SERVICE}/sign-in?client=civil-records&prompt=select_account`)
+  await v.expectPage(`#provider-${low}[disabled]`, 'the weak account, greyed')
+  await v.look('choice')
+  await v.page.click(`#provider-${high}`)
+  await v.page.click('#make-it-fail summary')
+  await v.page.check('#fail-lower-acr')
+  await v.page.click('#identity-oriane')
+  await v.expectPage('.notice[role=alert]')
+  await v.look('too-weak')
+  await v.page.click(`#provider-${high}`)
+  await v.page.click('#identity-oriane')
+  await v.expectPage('#consent-agree')
+  await v.look('informed')
+  await v.page.click('#consent-agree')
+  await v.expectPage('#service-signed-in')
+  assert.match(await v.page.textContent('#id-token-claims'), /"acr": "eidas2"/)
+})
+
+await visit('minor', { lang: 'en' }, async v => {
+  await signIn(v, { provider: low, identity: 'lou' })
+  await v.expectPage('#consent-agree')
+  assert.match((await v.page.textContent('.facts')).replace(/\s+/g, ' '), /You are 16 or older ?no/, 'she does not see that "no" is passed on')
+  await v.look('consent')
+  await v.page.click('#consent-agree')
+  await v.expectPage('#service-signed-in')
+  assert.equal(await v.page.textContent('#claim-age_over_16'), 'false')
+  assert.equal(await v.page.locator('#claim-birthdate').count(), 0)
+})
+
+// Whatever goes wrong there, she is back at the choice, and the notice says where.
+await visit('provider-fails', { lang: 'en', dark: true }, async v => {
+  await v.page.goto(SERVICE)
+  await v.page.click('#sign-in-city-library')
+  const name = (await v.page.textContent(`#provider-${low} b`)).trim()
+  for (const [fault, says] of [
+    ['server-error', 'does not work right now'], ['token-error', 'does not work right now'], ['wrong-nonce', 'could not check'],
+    ['expired-token', 'could not check'], ['lower-acr', 'not secure enough'], ['wrong-sub', 'could not check'],
+    ['bad-signature', 'could not check'], ['wrong-issuer', 'could not check'], ['slow', 'does not work right now'],
+    ['none', 'incomplete or wrong'], // an identity with a birthday in the thirteenth month
+  ]) {
+    await v.page.click(`#provider-${low}`)
+    await v.page.click('#make-it-fail summary')
+    await v.page.check(`#fail-${fault}`)
+    await v.page.click(`#identity-${fault === 'none' ? 'fautif' : 'zoe'}`)
+    await v.expectPage('.notice[role=alert]', `a notice after ${fault}`)
+    const notice = await v.page.textContent('.notice[role=alert]')
+    assert.ok(notice.includes(name) && notice.includes(says), `${fault}: the notice says "${notice}"`)
+    if (['server-error', 'slow', 'none'].includes(fault)) await v.look(fault)
+  }
+  await v.page.click('#cancel')
+  await v.expectPage('#service-error[data-error="access_denied"]')
+})
+
+await visit('keyboard-only', { lang: 'fr' }, async v => {
+  const press = async id => {
+    for (let i = 0; i < 40; i++) {
+      await v.page.keyboard.press('Tab')
+      if (await v.page.evaluate(() => document.activeElement.id) === id) return v.page.keyboard.press(id.startsWith('claim-') ? 'Space' : 'Enter')
+    }
+    assert.fail(`no way to ${id} by keyboard`)
+  }
+  await v.page.goto(SERVICE)
+  for (const [id, next] of [
+    ['sign-in-city-library', `#provider-${low}`], [`provider-${low}`, '#identity-noe'], ['identity-noe', '#consent-agree'],
+    ['claim-email', '#claim-email:checked'], ['consent-refuse', '#service-error'],
+  ]) {
+    await press(id)
+    await v.expectPage(next)
+  }
+})
+
+await visit('language-of-an-error', { lang: 'fr' }, async v => {
+  await v.page.goto(`${BROKER}/callback/${low}?code=x&state=y`)
+  await v.expectPage('#error[data-code="callback_invalid"]')
+  await v.page.click('details[lang=en] summary') // no link could show this page again
+  assert.ok(await v.page.getByText('We did not expect this answer.').isVisible())
+  await v.look('both')
 })
 
 await browser.close()

@@ -211,6 +211,34 @@ func TestFault_ABrokenStoreStaysBroken(t *testing.T) {
 	}
 }
 
+// TestRun_EndsWhenTheStoreIsBroken: only a new process can trust the disk again,
+// so the sweeper, which writes every few seconds, ends this one.
+func TestRun_EndsWhenTheStoreIsBroken(t *testing.T) {
+	r, f := records(t), flows(t)
+	r.cfg.SweepEvery, f.cfg.SweepEvery = time.Millisecond, time.Millisecond
+	for _, s := range []struct {
+		w   *writer
+		run func(context.Context) error
+	}{{r.db.writer, r.Run}, {f.db.writer, f.Run}} {
+		inWriter(t, s.w, func() { s.w.broken = fmt.Errorf("%w: as if a flush had failed", ErrBroken) })
+		if err := s.run(t.Context()); !errors.Is(err, ErrBroken) {
+			t.Errorf("Run = %v, want ErrBroken", err)
+		}
+	}
+}
+
+// TestResolve_AJobThatOutlivesItsCallerWritesNothingOfIts: for the race detector.
+func TestResolve_AJobThatOutlivesItsCallerWritesNothingOfIts(t *testing.T) {
+	r := records(t)
+	for i := range 200 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Microsecond)
+		p, err := r.Resolve(ctx, [32]byte{byte(i)}, identity.Person{ID: [16]byte{byte(i), 1}, SealKey: []byte("k")}, clock())
+		if cancel(); (err == nil) != (p.ID == [16]byte{byte(i), 1}) {
+			t.Errorf("Resolve = %x, %v", p.ID, err)
+		}
+	}
+}
+
 // hold stops the writer until the returned function is called, so that jobs
 // queue up behind it.
 func hold(t *testing.T, w *writer) (release func()) {

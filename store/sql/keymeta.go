@@ -17,7 +17,10 @@ const (
 	selectKeys = `SELECT kid, alg, state, created, activated, retired FROM key_metadata ORDER BY created, kid`
 )
 
-// PutKey implements keys.MetadataStore.
+// PutKey puts on record what a signing key is and where it stands, so that auditors
+// know it also when the key file is lost or rolled back to an older copy. A key that
+// is there already moves on; one whose algorithm or birth differs from the record is
+// an error, and changes nothing.
 func (r *Records) PutKey(ctx context.Context, m keys.Metadata) error {
 	var changed int64
 	err := r.db.do(ctx, func(t *tx) (err error) {
@@ -30,7 +33,7 @@ func (r *Records) PutKey(ctx context.Context, m keys.Metadata) error {
 	return wrap(err, "put key metadata")
 }
 
-// Keys implements keys.MetadataStore.
+// Keys lists every key there ever was, oldest first.
 func (r *Records) Keys(ctx context.Context) ([]keys.Metadata, error) {
 	var out []keys.Metadata
 	err := r.db.all(ctx, func(row scanner) error {

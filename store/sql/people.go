@@ -26,7 +26,7 @@ func (r *Records) Resolve(ctx context.Context, alias [32]byte, candidate identit
 	if err == nil || !errors.Is(err, sql.ErrNoRows) {
 		return p, wrap(err, "resolve a person")
 	}
-	err = r.db.do(ctx, func(t *tx) error {
+	err = r.db.do(ctx, func(t *tx) (err error) { // an err of its own: the job may outlive this call
 		// Looked up again: since the read, another visit may have brought her in.
 		if p, err = scanPerson(t.row(personByAlias, alias[:])); !errors.Is(err, sql.ErrNoRows) {
 			return err
@@ -35,7 +35,7 @@ func (r *Records) Resolve(ctx context.Context, alias [32]byte, candidate identit
 		if _, err := t.exec(insertPerson, p.ID[:], blob(p.SealKey), micros(now)); err != nil {
 			return err
 		}
-		_, err := t.exec(insertAlias, alias[:], p.ID[:], micros(now))
+		_, err = t.exec(insertAlias, alias[:], p.ID[:], micros(now))
 		return err
 	})
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/consent"
 	"github.com/voussoir-id/voussoir/identity"
-	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/provider"
 )
 
@@ -25,7 +24,6 @@ var (
 	_ consent.Store        = (*Records)(nil)
 	_ audit.Store          = (*Records)(nil)
 	_ provider.OnceStore   = (*Records)(nil)
-	_ keys.MetadataStore   = (*Records)(nil)
 )
 
 // OpenRecords opens records.db in cfg.Dir, creating or migrating it. The caller

@@ -36,7 +36,7 @@ type kind struct {
 	synchronous string
 	checkpoint  int           // pages in the write-ahead log before it is copied back
 	pace        time.Duration // the shortest time between two commits
-	readers     int
+	readers     int           // connections that only read; 0: reads take turns with the writer
 }
 
 // records flush at each commit: what is acknowledged survives a power cut.
@@ -46,16 +46,20 @@ func recordsKind() kind {
 
 // flow is flushed at checkpoints only: it survives a kill, and after a power cut
 // people start again. Its pages are rewritten all the time, so a longer log saves
-// copying (16 MiB).
+// copying (16 MiB). No commit waits for the disk, so reads take turns with the
+// writer on the one connection, which then holds the file for itself: no locks to
+// ask the kernel for, and no cache that another connection's write makes stale.
+// That is most of what a point read costs.
 func flowKind() kind {
-	return kind{name: "flow", synchronous: "NORMAL", checkpoint: 4000, pace: time.Millisecond, readers: 4}
+	return kind{name: "flow", synchronous: "NORMAL", checkpoint: 4000, pace: time.Millisecond, readers: 0}
 }
 
-// database is one open file: a writer and a pool of readers.
+// database is one open file: a writer and a reader.
 type database struct {
 	*writer
 	*reader
 	writeDB *sql.DB
+	readDB  *sql.DB // nil when reads take turns with the writer
 	conn    *sql.Conn
 	closing sync.Once
 	closed  error // set by closing
@@ -68,12 +72,13 @@ func openDatabase(ctx context.Context, dir string, k kind) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
+	pragmas := []string{"busy_timeout(5000)"} // a command of the operator's may hold the lock for a moment
+	if k.readers == 0 {
+		pragmas = append(pragmas, "locking_mode(EXCLUSIVE)") // before the log is touched: then its index stays in our memory
+	}
 	writeDB, err := sqliteDB(path, url.Values{
-		"_pragma": {
-			"busy_timeout(5000)", // a command of the operator's may hold the lock for a moment
-			"foreign_keys(1)", "journal_mode(WAL)", "synchronous(" + k.synchronous + ")",
-			fmt.Sprintf("wal_autocheckpoint(%d)", k.checkpoint),
-		},
+		"_pragma": append(pragmas, "foreign_keys(1)", "journal_mode(WAL)", "synchronous("+k.synchronous+")",
+			fmt.Sprintf("wal_autocheckpoint(%d)", k.checkpoint)),
 		"_txlock": {"immediate"}, "_defensive": {"1"}, "_dqs": {"0"},
 	}, 1)
 	if err != nil {
@@ -86,7 +91,13 @@ func openDatabase(ctx context.Context, dir string, k kind) (*database, error) {
 	if d.conn, err = writeDB.Conn(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", k.name, err), writeDB.Close())
 	}
-	readDB, err := sqliteDB(path, url.Values{
+	d.writer = newWriter(k.name, k.pace, d.conn)
+	if k.readers == 0 {
+		d.reader = newReader(d.conn, &d.writer.turn)
+		go d.loop()
+		return d, nil
+	}
+	d.readDB, err = sqliteDB(path, url.Values{
 		"mode":    {"ro"},
 		"_pragma": {"busy_timeout(5000)", "query_only(1)"},
 		"_dqs":    {"0"},
@@ -94,8 +105,8 @@ func openDatabase(ctx context.Context, dir string, k kind) (*database, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", k.name, err), d.conn.Close(), writeDB.Close())
 	}
-	d.reader = newReader(readDB)
-	d.writer = startWriter(k.name, k.pace, d.conn)
+	d.reader = newReader(d.readDB, noTurn{})
+	go d.loop()
 	return d, nil
 }
 
@@ -117,7 +128,11 @@ func sqliteDB(path string, params url.Values, conns int) (*sql.DB, error) {
 func (d *database) shutdown() error {
 	d.closing.Do(func() {
 		d.shut()
-		d.closed = errors.Join(d.db.Close(), d.conn.Close(), d.writeDB.Close())
+		d.closed = errors.Join(d.forget(), closeAll(d.writer.stmts))
+		if d.readDB != nil {
+			d.closed = errors.Join(d.closed, d.readDB.Close())
+		}
+		d.closed = errors.Join(d.closed, d.conn.Close(), d.writeDB.Close())
 	})
 	return d.closed
 }

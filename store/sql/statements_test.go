@@ -22,7 +22,7 @@ import (
 func TestStatements(t *testing.T) {
 	dir := t.TempDir()
 	openRecords(t, dir)
-	openFlows(t, dir)
+	must(t, openFlows(t, dir).Close()) // while it is open, flow.db is its own
 	dbs := map[string]*sql.DB{"records": rawDB(t, dir, "records"), "flow": rawDB(t, dir, "flow")}
 	found := statements(t)
 	if len(found) < 25 {
@@ -55,7 +55,7 @@ func TestStatements(t *testing.T) {
 func TestStatements_HotPathsUseAnIndex(t *testing.T) {
 	dir := t.TempDir()
 	openRecords(t, dir)
-	openFlows(t, dir)
+	must(t, openFlows(t, dir).Close()) // while it is open, flow.db is its own
 	scan := regexp.MustCompile(`^SCAN `)
 	for name, query := range statements(t) {
 		if strings.HasPrefix(name, "count") || strings.HasPrefix(query, "INSERT") || name == "selectKeys" {

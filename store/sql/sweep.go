@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -17,6 +18,10 @@ const (
 	stretch = 500
 	// maxStretches bounds one sweep of one table; the next goes on where it stopped.
 	maxStretches = 100
+	// clockMargin is how long a once-key stays after its time. If the clock is put
+	// back, or was wrong when we swept, what it stands for is valid once more, and
+	// only the key still says that it was used.
+	clockMargin = time.Hour
 )
 
 // walk remembers where the sweeper is in one table. Safe for concurrent use:
@@ -102,7 +107,7 @@ func (d *database) batches(ctx context.Context, query string, now time.Time) (in
 // those of the visits, and returns how many. It may leave some for the next
 // time: what has expired is never returned, swept or not.
 func (r *Records) Sweep(ctx context.Context, now time.Time) (int64, error) {
-	once, err1 := r.once.sweep(ctx, r.db, now)
+	once, err1 := r.once.sweep(ctx, r.db, now.Add(-clockMargin))
 	standing, err2 := r.db.batches(ctx, removeStanding, now)
 	return once + standing, wrap(errors.Join(err1, err2), "sweep records")
 }
@@ -120,13 +125,13 @@ func (f *Flows) Sweep(ctx context.Context, now time.Time) (int64, error) {
 }
 
 // Run sweeps every Config.SweepEvery until ctx ends, and then returns nil. A
-// sweep that fails is logged and tried again next time. The caller waits for Run
-// before Close.
+// sweep that fails is logged and tried again next time; ErrBroken ends Run, and
+// the process with it. The caller waits for Run before Close.
 func (r *Records) Run(ctx context.Context) error { return run(ctx, r.cfg, "records", r.Sweep) }
 
 // Run sweeps every Config.SweepEvery until ctx ends, and then returns nil. A
-// sweep that fails is logged and tried again next time. The caller waits for Run
-// before Close.
+// sweep that fails is logged and tried again next time; ErrBroken ends Run, and
+// the process with it. The caller waits for Run before Close.
 func (f *Flows) Run(ctx context.Context) error { return run(ctx, f.cfg, "flow", f.Sweep) }
 
 func run(ctx context.Context, cfg Config, name string, sweep func(context.Context, time.Time) (int64, error)) error {
@@ -138,7 +143,11 @@ func run(ctx context.Context, cfg Config, name string, sweep func(context.Contex
 			return nil
 		case <-tick.C:
 		}
-		if _, err := sweep(ctx, cfg.Now()); err != nil && ctx.Err() == nil {
+		_, err := sweep(ctx, cfg.Now())
+		if errors.Is(err, ErrBroken) {
+			return fmt.Errorf("database %s: %w", name, err)
+		}
+		if err != nil && ctx.Err() == nil {
 			cfg.Log.LogAttrs(ctx, slog.LevelError, "expired rows were not removed",
 				slog.String("database", name), slog.String("error", err.Error()))
 		}

@@ -43,6 +43,8 @@ type writer struct {
 	// locks) is shared by more of them. A lone caller is never kept waiting.
 	pace time.Duration
 
+	turn sync.Mutex // held from begin to commit, so that who reads on conn never sees half a transaction
+
 	jobs  chan *job
 	stop  chan struct{} // closed by close: no new jobs
 	done  chan struct{} // closed by the goroutine when it has ended
@@ -57,9 +59,9 @@ type job struct {
 	answer chan error // buffered: the writer never waits for a caller that has gone
 }
 
-// startWriter takes over conn.
-func startWriter(name string, pace time.Duration, conn *sql.Conn) *writer {
-	w := &writer{
+// newWriter takes over conn. Its owner starts loop.
+func newWriter(name string, pace time.Duration, conn *sql.Conn) *writer {
+	return &writer{
 		conn:         conn,
 		pace:         pace,
 		stmts:        map[string]*sql.Stmt{},
@@ -69,8 +71,6 @@ func startWriter(name string, pace time.Duration, conn *sql.Conn) *writer {
 		stop:         make(chan struct{}),
 		done:         make(chan struct{}),
 	}
-	go w.loop()
-	return w
 }
 
 // do runs run inside a transaction and returns nil when it is committed. If ctx
@@ -197,6 +197,8 @@ func (w *writer) transact(batch []*job) error {
 	if w.broken != nil {
 		return w.broken
 	}
+	w.turn.Lock()
+	defer w.turn.Unlock()
 	t := &tx{w: w}
 	if _, err := t.exec(beginWrite); err != nil {
 		w.rollback() // in case an earlier rollback failed; a new transaction must start clean

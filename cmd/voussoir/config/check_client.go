@@ -15,7 +15,8 @@ import (
 // refused outside development (default credentials).
 const demoSecret = "31eb90f707e189187076e881e4f0015f5b01e2eb657852331c0dfa716a142edd"
 
-// maxAccessToken is the longest life that a client may ask for (DESIGN section 7).
+// maxAccessToken is the longest life that a client may ask for: until it ends, a
+// code must be remembered for the sake of its second use.
 const maxAccessToken = time.Hour
 
 func (c *checker) client(i int) {
