@@ -85,6 +85,7 @@ policies:
 	}
 	client("client_secret_basic", secretAuth("client_secret_basic")+"\n")
 	client("client_secret_post", secretAuth("client_secret_post")+"\n")
+	tokenClients(t, &text, client, algs)
 	file := filepath.Join(dir, "voussoir.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -291,6 +292,8 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		return can(tk.Status == 200 && err == nil && part(t, tk.IDToken, 0)["alg"] == v)
 	})
 
+	w.tokens(t, each, can, published)
+
 	// Every claim, by the claims parameter alone, and nothing beside them.
 	s := at("client_secret_basic")
 	wanted := map[string]map[string]any{"userinfo": {}, "id_token": {}}
@@ -329,6 +332,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		"claim_types_supported": []any{"normal"}, "claims_parameter_supported": true, "authorization_response_iss_parameter_supported": true,
 		"request_parameter_supported": false, "request_uri_parameter_supported": false,
 		"authorization_endpoint": w.broker + "/authorize", "token_endpoint": w.broker + "/token",
+		"revocation_endpoint": w.broker + "/revoke", "introspection_endpoint": w.broker + "/introspect",
 		"userinfo_endpoint": w.broker + "/userinfo", "jwks_uri": w.broker + "/jwks",
 	} {
 		if fmt.Sprint(w.doc[member]) != fmt.Sprint(want) {
@@ -348,6 +352,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		"prompt_values_supported", "ui_locales_supported", "token_endpoint_auth_methods_supported",
 		"token_endpoint_auth_signing_alg_values_supported", "id_token_signing_alg_values_supported", "claims_supported",
 	}
+	tried = append(tried, triedTokens()...)
 	for member := range w.doc {
 		if !slices.Contains(tried, member) {
 			t.Errorf("the document says %s, and nobody has tried it", member)
