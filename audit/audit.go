@@ -17,23 +17,25 @@ type Kind string
 
 // The kinds of entry.
 const (
-	LoginStarted    Kind = "login.started"    // a valid request arrived
-	ProviderChosen  Kind = "provider.chosen"  // the person left for a provider
-	ProviderFailed  Kind = "provider.failed"  // it refused, or its answer did not hold
-	LoginVerified   Kind = "login.verified"   // an identity was verified
-	LoginDenied     Kind = "login.denied"     // policy denied
-	ConsentGiven    Kind = "consent.given"    // she agreed; claims released
-	ConsentRefused  Kind = "consent.refused"  // she refused
-	Informed        Kind = "consent.informed" // informed on another basis; claims released
-	ConsentStanding Kind = "consent.standing" // an earlier answer covered it; claims released
-	TokenIssued     Kind = "token.issued"
-	CodeReused      Kind = "code.reused" // second use: what the first bought is revoked
-	CodeMisused     Kind = "code.misused"
-	UserInfoServed  Kind = "userinfo.served"
-	KeyGenerated    Kind = "key.generated"
-	KeyRotated      Kind = "key.rotated"
-	KeyRevoked      Kind = "key.revoked"
-	ConfigLoaded    Kind = "config.loaded"
+	LoginStarted        Kind = "login.started"    // a valid request arrived
+	ProviderChosen      Kind = "provider.chosen"  // the person left for a provider
+	ProviderFailed      Kind = "provider.failed"  // it refused, or its answer did not hold
+	LoginVerified       Kind = "login.verified"   // an identity was verified
+	LoginDenied         Kind = "login.denied"     // policy denied
+	ConsentGiven        Kind = "consent.given"    // she agreed; claims released
+	ConsentRefused      Kind = "consent.refused"  // she refused
+	Informed            Kind = "consent.informed" // informed on another basis; claims released
+	ConsentStanding     Kind = "consent.standing" // an earlier answer covered it; claims released
+	TokenIssued         Kind = "token.issued"
+	CodeReused          Kind = "code.reused" // second use: what the first bought is revoked
+	CodeMisused         Kind = "code.misused"
+	UserInfoServed      Kind = "userinfo.served"
+	IntrospectionServed Kind = "introspection.served" // client: the data provider; object: the service that showed it the token
+	TokenRevoked        Kind = "token.revoked"        // by its own client; rule: code or access
+	KeyGenerated        Kind = "key.generated"
+	KeyRotated          Kind = "key.rotated"
+	KeyRevoked          Kind = "key.revoked"
+	ConfigLoaded        Kind = "config.loaded"
 )
 
 // Public is the part of an entry that anyone may read. JSON names are part of
@@ -49,7 +51,7 @@ type Public struct {
 	ACR           string    `json:"acr,omitempty"`
 	Outcome       string    `json:"outcome,omitempty"` // "ok" or an error code
 	Basis         string    `json:"basis,omitempty"`
-	Object        string    `json:"object,omitempty"` // key id or configuration digest, for entries about those
+	Object        string    `json:"object,omitempty"` // key id, configuration digest or another client, for entries about those
 }
 
 // Personal is the part that is sealed.

@@ -5,6 +5,7 @@ package clients
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/voussoir-id/voussoir/protocol"
@@ -23,32 +24,45 @@ const (
 
 // Client is one registered service. It is immutable once loaded, and shared.
 type Client struct {
-	ID                         protocol.ClientID
-	Name                       protocol.Text
-	RedirectURIs               []string // compared byte for byte (RFC 9700 section 4.1.3)
-	PostLogoutURIs             []string
-	AuthMethod                 AuthMethod
-	SecretSHA256               [][32]byte      // of random secrets of at least 32 bytes; several during rotation
-	JWKS                       json.RawMessage // inline keys for private_key_jwt and request objects, or
-	JWKSURI                    string          // where to fetch them
-	AuthSigningAlg             string          // algorithm of client assertions, e.g. ES256; empty: what the key says
-	Sector                     string          // pairwise sector; never empty once loaded
-	Policy                     string          // id of its policy
-	RequirePKCE                bool
-	RequireNonce               bool
-	RequireState               bool
-	RequestObjectSigningAlg    string                // algorithm of its request objects (RFC 9101); empty: we read none
-	RequireSignedRequestObject bool                  // a request that is none is refused
-	RequirePAR                 bool                  // its requests must be pushed (RFC 9126)
-	Resources                  []string              // where it may ask to use its access tokens (RFC 8707), byte for byte
-	ResponseSigningAlg         string                // algorithm of signed authorization responses (JARM); empty: it gets none
-	IDTokenSigningAlg          string                // ES256 unless registered otherwise
-	AccessTokenTTL             time.Duration         // 60 s by default, at most 1 h
-	IdPHints                   []protocol.ProviderID // the providers that it may name in idp_hint
-	AllowedOrigins             []string
-	Scopes                     []protocol.Scope // scopes that it may ask for; empty: every known one
-	ClaimsInIDToken            []protocol.Claim // claims that its policy also allows in the ID token
-	AllowInsecureBackend       bool             // development: jwks_uri on loopback http
+	ID                   protocol.ClientID
+	Name                 protocol.Text
+	RedirectURIs         []string // compared byte for byte (RFC 9700 section 4.1.3)
+	PostLogoutURIs       []string
+	AuthMethod           AuthMethod
+	SecretSHA256         [][32]byte      // of random secrets of at least 32 bytes; several during rotation
+	JWKS                 json.RawMessage // inline keys for private_key_jwt, request objects and encryption, or
+	JWKSURI              string          // where to fetch them
+	AuthSigningAlg       string          // algorithm of client assertions, e.g. ES256; empty: what the key says
+	Sector               string          // pairwise sector; never empty once loaded
+	Policy               string          // id of its policy
+	RequirePKCE          bool
+	RequireNonce         bool
+	RequireState         bool
+	IDTokenSigningAlg    string                // ES256 unless registered otherwise
+	AccessTokenTTL       time.Duration         // 60 s by default, at most 1 h
+	IdPHints             []protocol.ProviderID // the providers that it may name in idp_hint
+	AllowedOrigins       []string
+	Scopes               []protocol.Scope // scopes that it may ask for; empty: every known one
+	ClaimsInIDToken      []protocol.Claim // claims that its policy also allows in the ID token
+	AllowInsecureBackend bool             // development: jwks_uri on loopback http
+
+	// How it asks, and is answered (docs/requests.md).
+	RequirePAR                 bool     // its requests must be pushed (RFC 9126)
+	RequestObjectSigningAlg    string   // algorithm of its request objects (RFC 9101); empty: we read none
+	RequireSignedRequestObject bool     // a request that is none is refused
+	ResponseSigningAlg         string   // algorithm of signed authorization responses (JARM); empty: it gets none
+	Resources                  []string // where it may ask to use its access tokens (RFC 8707), byte for byte
+
+	// What it is given, and how.
+	AccessTokenFormat  AccessTokenFormat // empty: opaque
+	UserInfoSigningAlg string            // userinfo is a JWT, signed with it; empty: JSON
+	IDTokenEncryption  Encryption        // to its key in JWKS
+	UserInfoEncryption Encryption        // of a signed answer only
+
+	// A data provider has these, and no redirect URI.
+	DataProvider            *DataProvider // nil for a service
+	IntrospectionSigningAlg string        // of JWT answers of /introspect; empty: ES256
+	IntrospectionEncryption Encryption    // its answers are then always JWTs
 }
 
 // HasRedirectURI reports whether uri is registered, byte for byte.
@@ -79,6 +93,11 @@ func NewSet(cs ...*Client) *Set {
 
 // Get returns the client with this id, or false.
 func (s *Set) Get(id protocol.ClientID) (*Client, bool) { c, ok := s.byID[id]; return c, ok }
+
+// Services returns those that sign people in: all but the data providers.
+func (s *Set) Services() []*Client {
+	return slices.DeleteFunc(slices.Clone(s.order), func(c *Client) bool { return c.DataProvider != nil })
+}
 
 // All returns the clients in the order of NewSet. The caller does not change the
 // slice.

@@ -60,6 +60,15 @@ type PersonID [16]byte
 // String is the id in hexadecimal, as the audit log's personal part has it.
 func (id PersonID) String() string { return hex.EncodeToString(id[:]) }
 
+// ParsePersonID reads what String wrote.
+func ParsePersonID(s string) (PersonID, error) {
+	var id PersonID
+	if b, err := hex.DecodeString(s); err != nil || copy(id[:], b) != len(id) || len(b) != len(id) || id == (PersonID{}) {
+		return PersonID{}, errors.New("not a person id")
+	}
+	return id, nil
+}
+
 // Person is a row of the records. SealKey is the person's own key for the
 // personal part of audit entries, wrapped by keys; destroying it erases them.
 type Person struct {

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -163,5 +164,17 @@ func TestPairwiseSub_RefusesNoSectorAndNoPerson(t *testing.T) {
 	}
 	if _, err := PairwiseSub(t.Context(), fixedDeriver{}, "s", PersonID{}); err == nil {
 		t.Error("no person")
+	}
+}
+
+func TestParsePersonID(t *testing.T) {
+	id := PersonID{1, 2, 3, 15: 255}
+	if got, err := ParsePersonID(id.String()); err != nil || got != id {
+		t.Errorf("ParsePersonID(%s) = %v, %v", id, got, err)
+	}
+	for _, s := range []string{"", "00", strings.Repeat("0", 32), id.String() + "00", id.String()[:30], "x" + id.String()[1:]} {
+		if _, err := ParsePersonID(s); err == nil {
+			t.Errorf("ParsePersonID(%q) = nil error", s)
+		}
 	}
 }

@@ -27,8 +27,17 @@ const serviceSecret = "a-secret-of-the-interop-journeys-0123456789"
 type received struct {
 	Claims      map[string]any `json:"claims"`
 	UserInfo    map[string]any `json:"userinfo"`
+	Then        *givenUp       `json:"then"`
 	Error       string         `json:"error"`
 	Description string         `json:"description"`
+}
+
+// givenUp is what a service saw of its token before and after its revocation.
+type givenUp struct {
+	Before   map[string]any `json:"before"`
+	After    map[string]any `json:"after"`
+	API      map[string]any `json:"api"`      // what a data provider saw, in the signed form
+	UserInfo any            `json:"userinfo"` // status after
 }
 
 // interopConfig is a broker with one provider and one client that asks for two
@@ -59,6 +68,14 @@ clients:
 %s
     sector: library.example
     policy: library
+data_providers:
+  - id: city-api
+    name: { fr: "API de la ville", en: "City API" }
+    token_endpoint_auth_method: client_secret_post
+    client_secret_sha256: "%s"
+    sector: city.example
+    scopes: [given_name]
+    claims: [given_name, email]
 policies:
   - id: library
     version: 1
@@ -71,7 +88,7 @@ policies:
       - { name: age_over_16, required: true }
       - { name: email, required: false }
     consent_validity: P1Y
-`, idpPort, secretFile(t, idpSecret), redirectURI, auth)
+`, idpPort, secretFile(t, idpSecret), redirectURI, auth, sha256hex(serviceSecret))
 }
 
 func secretAuth(method string) string {
@@ -151,11 +168,12 @@ func TestInterop_OpenIDClient(t *testing.T) {
 	need(t, "node", "Node.js")
 	need(t, "node_modules/openid-client/package.json", "openid-client")
 	private, public := clientKey(t)
+	decrypts, both := encryptionKey(t, public)
 	tests := []struct {
 		name, auth, yaml, extra string
 		env                     []string
 		ticked                  url.Values
-		email                   bool
+		email, signed           bool
 	}{
 		{name: "client_secret_basic", auth: "basic", yaml: secretAuth("client_secret_basic")},
 		{
@@ -165,6 +183,16 @@ func TestInterop_OpenIDClient(t *testing.T) {
 		{
 			name: "private_key_jwt", auth: "private_key_jwt", env: []string{"PRIVATE_JWK=" + private},
 			yaml: "    token_endpoint_auth_method: private_key_jwt\n    jwks: " + public,
+		},
+		{
+			name: "signed userinfo, then introspection and revocation", auth: "post", env: []string{"USERINFO_ALG=ES256", "THEN=revoke"},
+			yaml: secretAuth("client_secret_post") + "\n    userinfo_signed_response_alg: ES256", signed: true,
+		},
+		{
+			name: "private_key_jwt, JWT access token, userinfo and ID token signed and encrypted", auth: "private_key_jwt",
+			env: []string{"PRIVATE_JWK=" + private, "USERINFO_ALG=ES256", "DECRYPT_JWK=" + decrypts},
+			yaml: "    token_endpoint_auth_method: private_key_jwt\n    jwks: " + both + "\n    userinfo_signed_response_alg: ES256" +
+				"\n    id_token_encrypted_response_alg: ECDH-ES\n    userinfo_encrypted_response_alg: ECDH-ES\n    access_token_format: jwt",
 		},
 		{
 			name: "claims parameter", auth: "basic", yaml: secretAuth("client_secret_basic"),
@@ -221,6 +249,9 @@ func TestInterop_OpenIDClient(t *testing.T) {
 			if r.Claims["sub"] != r.UserInfo["sub"] {
 				t.Error("sub differs between ID token and userinfo")
 			}
+			if tt.signed {
+				wantGivenUp(t, broker, r)
+			}
 			if r.Claims["acr"] != "eidas1" {
 				t.Errorf("acr = %v", r.Claims["acr"])
 			}
@@ -228,6 +259,30 @@ func TestInterop_OpenIDClient(t *testing.T) {
 				t.Error("an identity claim is in the ID token although nobody asked for it there")
 			}
 		})
+	}
+}
+
+// wantGivenUp checks the signed answer of userinfo and the end of the token.
+func wantGivenUp(t *testing.T, broker string, r received) {
+	t.Helper()
+	if r.UserInfo["iss"] != broker || r.UserInfo["aud"] != "library" {
+		t.Errorf("userinfo is not signed for the service: %v", r.UserInfo)
+	}
+	if r.Then == nil {
+		t.Fatal("the service has not given its token up")
+	}
+	if r.Then.Before["active"] != true || r.Then.Before["client_id"] != "library" || r.Then.Before["sub"] != nil {
+		t.Errorf("before the revocation: %v", r.Then.Before)
+	}
+	api := r.Then.API
+	if api["active"] != true || api["client_id"] != "library" || api["scope"] != "given_name" || api["given_name"] != "Camille Jeanne" || api["email"] != nil {
+		t.Errorf("the data provider saw %v", api)
+	}
+	if sub, _ := api["sub"].(string); sub == "" || sub == r.Claims["sub"] {
+		t.Error("the data provider has no subject of its own")
+	}
+	if len(r.Then.After) != 1 || r.Then.After["active"] != false || r.Then.UserInfo != 401.0 {
+		t.Errorf("after the revocation: %v, userinfo %v", r.Then.After, r.Then.UserInfo)
 	}
 }
 
@@ -320,4 +375,13 @@ func clientKey(t *testing.T) (private, publicSet string) {
 		t.Fatal(err)
 	}
 	return string(own), string(set)
+}
+
+// encryptionKey makes a second key, for encryption, and adds its public half to a set.
+func encryptionKey(t *testing.T, signing string) (private, publicSet string) {
+	t.Helper()
+	private, more := clientKey(t)
+	more = strings.NewReplacer(`"use":"sig"`, `"use":"enc"`, `"alg":"ES256"`, `"alg":"ECDH-ES"`, `"kid":"journey"`, `"kid":"decrypts"`).Replace(more)
+	private = strings.Replace(private, `"kid":"journey"`, `"kid":"decrypts"`, 1)
+	return private, strings.TrimSuffix(signing, "]}") + "," + strings.TrimPrefix(more, `{"keys":[`)
 }

@@ -86,6 +86,7 @@ policies:
 	client("client_secret_basic", secretAuth("client_secret_basic")+"\n")
 	client("client_secret_post", secretAuth("client_secret_post")+"\n")
 	requestClients(client, algs, string(jwks))
+	tokenClients(t, &text, client, algs)
 	file := filepath.Join(dir, "voussoir.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -299,6 +300,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 	})
 
 	w.requests(t, each, can, published)
+	w.tokens(t, each, can, published)
 
 	// Every claim, by the claims parameter alone, and nothing beside them.
 	s := at("client_secret_basic")
@@ -339,6 +341,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		"request_parameter_supported": true, "request_uri_parameter_supported": false,
 		"pushed_authorization_request_endpoint": w.broker + "/par", "require_pushed_authorization_requests": false,
 		"authorization_details_types_supported": []any{}, "authorization_endpoint": w.broker + "/authorize", "token_endpoint": w.broker + "/token",
+		"revocation_endpoint": w.broker + "/revoke", "introspection_endpoint": w.broker + "/introspect",
 		"userinfo_endpoint": w.broker + "/userinfo", "jwks_uri": w.broker + "/jwks",
 	} {
 		if fmt.Sprint(w.doc[member]) != fmt.Sprint(want) {
@@ -359,6 +362,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		"token_endpoint_auth_signing_alg_values_supported", "id_token_signing_alg_values_supported", "claims_supported",
 	}
 	tried = append(tried, triedRequests()...)
+	tried = append(tried, triedTokens()...)
 	for member := range w.doc {
 		if !slices.Contains(tried, member) {
 			t.Errorf("the document says %s, and nobody has tried it", member)

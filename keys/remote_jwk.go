@@ -23,8 +23,8 @@ const (
 	maxKID     = 512 // bytes
 )
 
-// publicKey is one usable key. algs are those that it may verify: fixed by its
-// type, narrowed by the JWK's alg.
+// publicKey is one usable key. algs are those that it may verify or, if it is for
+// encryption, encrypt with: fixed by its type and use, narrowed by the JWK's alg.
 type publicKey struct {
 	kid  string // "": none
 	algs []string
@@ -85,7 +85,11 @@ func parseJWK(raw json.RawMessage) (publicKey, error) {
 			return publicKey{}, fmt.Errorf("%s is not a string", name)
 		}
 	}
-	if j.use != "" && j.use != "sig" || !mayVerify(m["key_ops"]) {
+	encryption := j.use == "enc" || j.use == "" && encrypts(j.alg)
+	switch {
+	case encryption && !mayEncrypt(m["key_ops"]):
+		return publicKey{}, errors.New("is not for encryption")
+	case !encryption && (j.use != "" && j.use != "sig" || !mayVerify(m["key_ops"])):
 		return publicKey{}, errors.New("is not for signatures")
 	}
 	if len(j.kid) > maxKID {
@@ -94,6 +98,11 @@ func parseJWK(raw json.RawMessage) (publicKey, error) {
 	k, err := j.public()
 	if err != nil {
 		return publicKey{}, err
+	}
+	if encryption {
+		if k, err = forEncryption(k); err != nil {
+			return publicKey{}, err
+		}
 	}
 	k.kid = j.kid
 	if m["alg"] != nil {

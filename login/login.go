@@ -104,7 +104,7 @@ type Grant struct {
 	AuthTime      time.Time
 	Released      identity.Released
 	InIDToken     []protocol.Claim // those of Released that also go into the ID token
-	Person        string           // hex PersonID, for the audit log only
+	Person        string           // hex PersonID, for the audit log and for the subjects of data providers; never given out
 	SealKey       []byte           // the person's wrapped key, for the audit log only
 	IssuedAt      time.Time        // when the code was issued; set by the Issuer
 }

@@ -161,6 +161,13 @@ func (k *testKeys) Sign(_ context.Context, alg, typ string, payload []byte) (str
 	return string(base64.RawURLEncoding.AppendEncode(append(signed, '.'), signature)), nil
 }
 
+func (k *testKeys) Derive(_ context.Context, label string, msg []byte) ([32]byte, error) {
+	if k.fail {
+		return [32]byte{}, errors.New("no such key")
+	}
+	return sha256.Sum256(append([]byte(label+"\x00"), msg...)), nil
+}
+
 func (k *testKeys) JWKS() ([]byte, string) { return k.jwks, "jwks-1" }
 
 func (k *testKeys) Seal(purpose string, aad, plaintext []byte) ([]byte, error) {

@@ -87,28 +87,36 @@ func isBase64URL(s string) bool {
 // storeGrant keeps v (a login.Grant for a code, an access for a token) as sealed
 // JSON under a new handle, and returns the handle.
 func storeGrant[T any](ctx context.Context, c *Codes, k GrantKind, id login.GrantID, v T, expires time.Time) (string, error) {
+	handle := newHandle()
+	if err := putGrant(ctx, c, k, handle, id, v, expires); err != nil {
+		return "", err
+	}
+	return handle, nil
+}
+
+// putGrant is storeGrant for a handle that is made already.
+func putGrant[T any](ctx context.Context, c *Codes, k GrantKind, handle string, id login.GrantID, v T, expires time.Time) error {
 	plain, err := json.Marshal(v)
 	if err != nil {
-		return "", fmt.Errorf("encode %s grant", k) // the cause could quote the identity
+		return fmt.Errorf("encode %s grant", k) // the cause could quote the identity
 	}
-	handle := newHandle()
 	d := c.digest(handle)
 	sealed, err := c.cfg.Sealer.Seal("grant/"+string(k), d[:], plain)
 	if err != nil {
-		return "", fmt.Errorf("seal %s grant: %w", k, err)
+		return fmt.Errorf("seal %s grant: %w", k, err)
 	}
 	err = c.cfg.Grants.PutGrant(ctx, StoredGrant{Kind: k, Digest: d, Grant: id, Sealed: sealed, Expires: expires})
 	if err != nil {
-		return "", fmt.Errorf("put %s grant: %w", k, err)
+		return fmt.Errorf("put %s grant: %w", k, err)
 	}
-	return handle, nil
+	return nil
 }
 
 // loadGrant reads into v what storeGrant has kept. ErrNoGrant: there is none; any
 // other error means that nobody can tell. A grant that does not open is of the
 // second sort: its digest is ours, so it is the key that is wrong, not the code.
 func loadGrant[T any](ctx context.Context, c *Codes, k GrantKind, handle string, v *T) (StoredGrant, error) {
-	if !isHandle(handle) {
+	if !isToken(handle) {
 		return StoredGrant{}, ErrNoGrant
 	}
 	d := c.digest(handle)

@@ -35,11 +35,14 @@ func (p *Provider) hintedSubject(client protocol.ClientID, compact string) (stri
 	if err != nil {
 		return "", false
 	}
-	var t struct{ Iss, Aud, Sub string }
+	var t struct {
+		Iss, Aud, Sub string
+		AtHash        string `json:"at_hash"` // not in a signed userinfo answer, which looks the same else
+	}
 	if _, err := protocol.Object(payload); err != nil || json.Unmarshal(payload, &t) != nil {
 		return "", false
 	}
-	return t.Sub, t.Iss == p.Issuer && t.Aud == string(client) && t.Sub != ""
+	return t.Sub, t.Iss == p.Issuer && t.Aud == string(client) && t.Sub != "" && t.AtHash != ""
 }
 
 func (p *Provider) ownKeys() *jose.JSONWebKeySet {

@@ -30,7 +30,7 @@ type idTokenClaims struct {
 	AtHash   string       `json:"at_hash"`
 }
 
-// idToken writes and signs the ID token that goes with an access token.
+// idToken writes, signs and, where registered, encrypts the ID token that goes with an access token.
 func (p *Provider) idToken(ctx context.Context, c *clients.Client, g login.Grant, access string, now time.Time) (string, error) {
 	alg := c.IDTokenSigningAlg
 	if alg == "" {
@@ -52,7 +52,7 @@ func (p *Provider) idToken(ctx context.Context, c *clients.Client, g login.Grant
 	if err != nil {
 		return "", fmt.Errorf("sign id token for client %s: %w", c.ID, err)
 	}
-	return compact, nil
+	return p.nest(ctx, c, c.IDTokenEncryption, compact)
 }
 
 // inIDToken is the part of Released that also goes into the ID token: what the

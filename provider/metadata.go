@@ -51,6 +51,21 @@ type metadataDocument struct {
 	DetailTypes           []string             `json:"authorization_details_types_supported"`
 	PARRequired           bool                 `json:"require_pushed_authorization_requests"`
 	IssParameter          bool                 `json:"authorization_response_iss_parameter_supported"`
+
+	RevocationEndpoint    string               `json:"revocation_endpoint"`
+	IntrospectionEndpoint string               `json:"introspection_endpoint"`
+	UserInfoAlgs          []string             `json:"userinfo_signing_alg_values_supported"`
+	RevocationMethods     []clients.AuthMethod `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAlgs        []string             `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionMethods  []clients.AuthMethod `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgs []string             `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAlgs     []string             `json:"introspection_signing_alg_values_supported"` // RFC 9701 section 7
+	IDTokenEncAlgs        []string             `json:"id_token_encryption_alg_values_supported"`
+	IDTokenEncs           []string             `json:"id_token_encryption_enc_values_supported"`
+	UserInfoEncAlgs       []string             `json:"userinfo_encryption_alg_values_supported"`
+	UserInfoEncs          []string             `json:"userinfo_encryption_enc_values_supported"`
+	IntrospectionEncAlgs  []string             `json:"introspection_encryption_alg_values_supported"`
+	IntrospectionEncs     []string             `json:"introspection_encryption_enc_values_supported"`
 }
 
 func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument {
@@ -58,6 +73,7 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 	for _, c := range protocol.Claims() {
 		names = append(names, string(c))
 	}
+	methods := []clients.AuthMethod{clients.SecretBasic, clients.SecretPost, clients.PrivateKeyJWT}
 	return metadataDocument{
 		Issuer:                p.Issuer,
 		AuthorizationEndpoint: p.Issuer + PathAuthorize,
@@ -73,7 +89,7 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		SubjectTypes:          []string{"pairwise"},
 		IDTokenAlgs:           algs,
 		ResponseAlgs:          algs,
-		AuthMethods:           []clients.AuthMethod{clients.SecretBasic, clients.SecretPost, clients.PrivateKeyJWT},
+		AuthMethods:           methods,
 		AuthAlgs:              signingAlgs(),
 		ChallengeMethods:      []string{"S256"},
 		ClaimTypes:            []string{"normal"},
@@ -85,6 +101,21 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		RequestParameter:      true,
 		RequestObjectAlgs:     signingAlgs(),
 		IssParameter:          true,
+
+		RevocationEndpoint:    p.Issuer + PathRevoke,
+		IntrospectionEndpoint: p.Issuer + PathIntrospect,
+		UserInfoAlgs:          algs,
+		RevocationMethods:     methods,
+		RevocationAlgs:        signingAlgs(),
+		IntrospectionMethods:  methods,
+		IntrospectionAuthAlgs: signingAlgs(),
+		IntrospectionAlgs:     algs,
+		IDTokenEncAlgs:        encryptionAlgs(),
+		IDTokenEncs:           encryptionEncs(),
+		UserInfoEncAlgs:       encryptionAlgs(),
+		UserInfoEncs:          encryptionEncs(),
+		IntrospectionEncAlgs:  encryptionAlgs(),
+		IntrospectionEncs:     encryptionEncs(),
 	}
 }
 

@@ -54,7 +54,26 @@ func TestMetadata_TellsTheTruth(t *testing.T) {
 		return err == nil
 	})
 	each("request_object_signing_alg_values_supported", func(s string) bool { return slices.Contains(signingAlgs(), s) })
-	for _, endpoint := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "pushed_authorization_request_endpoint"} {
+	each("userinfo_signing_alg_values_supported", func(s string) bool {
+		_, err := w.p.signUserInfo(t.Context(), &clients.Client{UserInfoSigningAlg: s}, []byte(`{"sub":"x"}`))
+		return err == nil
+	})
+	each("introspection_signing_alg_values_supported", func(s string) bool {
+		_, err := w.p.signIntrospection(t.Context(), &clients.Client{IntrospectionSigningAlg: s}, []byte(`{"active":false}`))
+		return err == nil
+	})
+	sealed, _ := w.set.Get("sealed")
+	for _, what := range []string{"id_token", "userinfo", "introspection"} {
+		each(what+"_encryption_alg_values_supported", func(s string) bool {
+			_, err := w.p.nest(t.Context(), sealed, clients.Encryption{Alg: s, Enc: "A256GCM"}, "x")
+			return err == nil
+		})
+		each(what+"_encryption_enc_values_supported", func(s string) bool {
+			_, err := w.p.nest(t.Context(), sealed, clients.Encryption{Alg: "ECDH-ES", Enc: s}, "x")
+			return err == nil
+		})
+	}
+	for _, endpoint := range []string{"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "revocation_endpoint", "introspection_endpoint", "pushed_authorization_request_endpoint"} {
 		path, ok := strings.CutPrefix(doc[endpoint].(string), issuer)
 		if got := w.do(get(path, nil)); !ok || got.status == 404 {
 			t.Errorf("%s = %v is not served", endpoint, doc[endpoint])
@@ -108,7 +127,7 @@ func TestDocuments_CachedAndOpenToReaders_Z14(t *testing.T) {
 
 func TestServeHTTP_OnlyItsPaths(t *testing.T) {
 	w := newWorld(t)
-	for _, path := range []string{"/", "//token", "/token/", "/TOKEN", "/authorize/callback", "/keys", "/healthz", "/ready", "/revoke", "/x/../token"} {
+	for _, path := range []string{"/", "//token", "/token/", "/TOKEN", "/authorize/callback", "/keys", "/healthz", "/ready", "/revoke/", "/x/../token"} {
 		if got := w.do(post(path, tokenForm("x"))); got.status != 404 || got.header.Get("Location") != "" {
 			t.Errorf("%s: got %d to %q", path, got.status, got.header.Get("Location"))
 		}
@@ -125,7 +144,7 @@ func TestNew_RefusesAMissingCollaborator(t *testing.T) {
 	for name, spoil := range map[string]func(*Config){
 		"Clients": func(c *Config) { c.Clients = nil }, "Start": func(c *Config) { c.Start = nil }, "Codes": func(c *Config) { c.Codes = nil },
 		"Once": func(c *Config) { c.Once = nil }, "Keys": func(c *Config) { c.Keys = nil }, "ClientKeys": func(c *Config) { c.ClientKeys = nil },
-		"Audit": func(c *Config) { c.Audit = nil }, "Site": func(c *Config) { c.Site = nil }, "Note": func(c *Config) { c.Note = nil },
+		"Audit": func(c *Config) { c.Audit = nil }, "Deriver": func(c *Config) { c.Deriver = nil }, "Site": func(c *Config) { c.Site = nil }, "Note": func(c *Config) { c.Note = nil },
 		"Log": func(c *Config) { c.Log = nil }, "ACRs": func(c *Config) { c.ACRs = nil }, "Now": func(c *Config) { c.Now = nil },
 		"Issuer": func(c *Config) { c.Issuer = issuer + "/" }, "IDTokenTTL": func(c *Config) { c.IDTokenTTL = 1 << 50 },
 	} {

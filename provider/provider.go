@@ -6,7 +6,7 @@
 //
 // Read in the order of a login: harden.go, par.go, requestobject.go, authorize.go,
 // authorize_params.go, codes.go (login calls it), answer.go, jarm.go, token.go,
-// idtoken.go, userinfo.go.
+// accesstoken.go, idtoken.go, userinfo.go, revoke.go, introspect.go, encrypt.go.
 package provider
 
 import (
@@ -21,6 +21,8 @@ import (
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/web"
 )
@@ -38,7 +40,9 @@ const (
 
 // Paths lists what New serves, for the one who mounts it.
 func Paths() []string {
-	return []string{PathAuthorize, PathPAR, PathToken, PathUserInfo, PathJWKS, PathDiscovery, PathOAuthMetadata}
+	return []string{
+		PathAuthorize, PathPAR, PathToken, PathUserInfo, PathJWKS, PathDiscovery, PathOAuthMetadata, PathRevoke, PathIntrospect,
+	}
 }
 
 // Keys signs and publishes. Implemented by keys.Ring.
@@ -56,6 +60,9 @@ type KeySet interface {
 	// Verify returns the payload of compact if one of the keys signed it with
 	// exactly alg. An error that is keys.ErrUnavailable says that nobody can tell.
 	Verify(ctx context.Context, compact, alg string) (payload []byte, err error)
+	// Recipient returns the key that is published for encryption with alg. On an
+	// error nothing can be sent to this client.
+	Recipient(ctx context.Context, alg string) (keys.Recipient, error)
 }
 
 // Recorder appends to the audit log; the entry is durable when it returns nil.
@@ -84,7 +91,8 @@ type Config struct {
 	Codes      *Codes                                 //
 	Once       OnceStore                              //
 	Keys       Keys                                   //
-	ClientKeys func(*clients.Client) (KeySet, error)  // for private_key_jwt; the caller keeps the sets
+	ClientKeys func(*clients.Client) (KeySet, error)  // for private_key_jwt and encryption; the caller keeps the sets
+	Deriver    identity.Deriver                       // for the subjects of data providers
 	Audit      Recorder                               //
 	Site       Site                                   //
 	Note       func(r *http.Request, as ...slog.Attr) // adds to the request's event line; web.Note
@@ -120,6 +128,8 @@ func New(cfg Config) (*Provider, error) {
 		PathPAR:           cfg.Site.API("par", rule{methods: []string{"POST"}}.guard(p.par)),
 		PathToken:         cfg.Site.API("token", rule{methods: []string{"POST"}}.guard(p.token)),
 		PathUserInfo:      cfg.Site.API("userinfo", rule{methods: []string{"GET", "POST"}}.guard(p.userInfo)),
+		PathRevoke:        cfg.Site.API("revoke", rule{methods: []string{"POST"}}.guard(p.revoke)),
+		PathIntrospect:    cfg.Site.API("introspect", rule{methods: []string{"POST"}}.guard(p.introspect)),
 		PathJWKS:          cfg.Site.API("jwks", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveJWKS)),
 		PathDiscovery:     cfg.Site.API("discovery", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
 		PathOAuthMetadata: cfg.Site.API("metadata", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
@@ -141,7 +151,7 @@ func (cfg Config) check() error {
 	missing := map[string]bool{
 		"Clients": cfg.Clients == nil, "Start": cfg.Start == nil, "Codes": cfg.Codes == nil,
 		"Once": cfg.Once == nil, "Keys": cfg.Keys == nil, "ClientKeys": cfg.ClientKeys == nil,
-		"Audit": cfg.Audit == nil, "Site": cfg.Site == nil, "Note": cfg.Note == nil,
+		"Deriver": cfg.Deriver == nil, "Audit": cfg.Audit == nil, "Site": cfg.Site == nil, "Note": cfg.Note == nil,
 		"Log": cfg.Log == nil, "ACRs": cfg.ACRs == nil, "Now": cfg.Now == nil,
 	}
 	for name, is := range missing {

@@ -312,7 +312,7 @@ func TestRequestObject_JTIOnce_RFC9101_10(t *testing.T) {
 }
 
 // unavailableKeys is a jwks_uri that does not answer.
-type unavailableKeys struct{}
+type unavailableKeys struct{ KeySet }
 
 func (unavailableKeys) Verify(context.Context, string, string) ([]byte, error) {
 	return nil, fmt.Errorf("fetch: %w", keys.ErrUnavailable)

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/voussoir-id/voussoir/protocol"
@@ -45,9 +46,22 @@ func narrowed(asked, granted []string) ([]string, error) {
 }
 
 // isFor reports whether a token may be used at a resource. One that was asked for
-// without a resource is for /userinfo and names nobody; one that names others is
-// for them only: else an API that the service calls could take the token to
-// /userinfo and read the whole identity (RFC 9700 section 2.3).
-func (a access) isFor(resource string) bool {
-	return len(a.Audience) == 0 || slices.Contains(a.Audience, resource)
+// without a resource is for /userinfo and for the data providers of its scopes; one
+// that names resources is for these only: else an API that the service calls could
+// take the token elsewhere and read what it was not to have (RFC 9700 section 2.3).
+func (a access) isFor(resource string) bool { return a.isForOneOf([]string{resource}) }
+
+func (a access) isForOneOf(resources []string) bool {
+	return len(a.Audience) == 0 || slices.ContainsFunc(resources, func(r string) bool { return slices.Contains(a.Audience, r) })
+}
+
+// audiences is an aud claim: one name is a string (RFC 7519 section 4.1.3).
+type audiences []string
+
+// MarshalJSON writes a string or a list.
+func (a audiences) MarshalJSON() ([]byte, error) {
+	if len(a) == 1 {
+		return json.Marshal(a[0])
+	}
+	return json.Marshal([]string(a))
 }

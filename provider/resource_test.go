@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"encoding/json"
 	"net/url"
 	"reflect"
 	"slices"
@@ -103,4 +104,30 @@ func TestNarrowed_NeverWidens(t *testing.T) {
 			t.Errorf("narrowed(nil, %q) = %q, %v", granted, all, err)
 		}
 	})
+}
+
+// TestResource_OnlyTheAPIsThatAreNamedSeeTheToken_RFC9700_2_3: scopes alone do not
+// bring a token with an audience to a data provider, and a JWT says its audience.
+func TestResource_OnlyTheAPIsThatAreNamedSeeTheToken_RFC9700_2_3(t *testing.T) {
+	w := newWorld(t).serve()
+	for _, tt := range []struct {
+		audience []string
+		active   bool
+	}{
+		{nil, true}, {[]string{"https://api.tax.example/"}, true}, {[]string{api, "https://api.tax.example/"}, true},
+		{[]string{api}, false}, {[]string{issuer + PathUserInfo}, false},
+	} {
+		token := w.accessToken(func(g *login.Grant) { g.Audience = tt.audience })
+		if got := w.introspect("tax-api", token).json(t)["active"]; got != tt.active {
+			t.Errorf("audience %q: active = %v", tt.audience, got)
+		}
+	}
+}
+
+func TestAudiences_OneIsAString_RFC7519_4_1_3(t *testing.T) {
+	for want, a := range map[string]audiences{`"a"`: {"a"}, `["a","b"]`: {"a", "b"}} {
+		if got, err := json.Marshal(a); err != nil || string(got) != want {
+			t.Errorf("%q is %s, %v", a, got, err)
+		}
+	}
 }

@@ -75,6 +75,9 @@ func errCode(reason string) *protocol.Error {
 // one more click and can never give two answers to one code, nor an answer that
 // is not on record.
 func (p *Provider) redeem(ctx context.Context, c *clients.Client, form url.Values) (*tokenAnswer, error) {
+	if err := p.reachable(ctx, c); err != nil {
+		return nil, err
+	}
 	if form.Get("code") == "" || form.Get("redirect_uri") == "" {
 		return nil, invalid("code or redirect_uri is missing")
 	}
@@ -196,7 +199,7 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant, 
 	if a.UserInfo, err = userInfoOf(g.Released); err != nil {
 		return nil, err
 	}
-	access, err := storeGrant(ctx, p.Codes, AccessGrant, g.ID, a, now.Add(ttl))
+	access, err := p.accessToken(ctx, c, g, a, now, ttl)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -207,7 +210,7 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant, 
 	failpoint.Here("token.before-answer")
 	return &tokenAnswer{
 		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(ttl.Seconds()),
-		IDToken: id, Scope: strings.Join(words(g.Scopes), " "),
+		IDToken: id, Scope: a.Scope,
 	}, nil
 }
 

@@ -38,7 +38,8 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 		return unavailable(err)
 	}
 	p.Note(r, slog.String("client", string(a.Client)))
-	if _, ok := p.Clients().Get(a.Client); !ok {
+	c, ok := p.Clients().Get(a.Client)
+	if !ok {
 		return errToken("client is gone")
 	}
 	if !a.isFor(p.Issuer + PathUserInfo) {
@@ -49,7 +50,7 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	failpoint.Here("userinfo.after-audit")
-	return writeJSON(w, a.UserInfo)
+	return p.writeUserInfo(r.Context(), w, c, a.UserInfo)
 }
 
 // access is what an access token opens: the answer of /userinfo, ready since the
@@ -60,16 +61,18 @@ type access struct {
 	Client   protocol.ClientID
 	ACR      protocol.ACR
 	Audience []string // empty: /userinfo; see isFor
+	Scope    string   // space separated, as in the token response
+	IssuedAt int64    // seconds since 1970
 	Claims   []string // names of what UserInfo holds, for the audit log
-	Person   string   // for the audit log
-	SealKey  []byte   // likewise
+	Person   string   // for the audit log, and for the subjects of data providers
+	SealKey  []byte   // for the audit log
 	UserInfo json.RawMessage
 }
 
 func accessOf(g login.Grant) access {
 	return access{
 		Grant: g.ID, Client: g.Client, ACR: g.ACR, Audience: g.Audience, Claims: words(g.Released.Names()),
-		Person: g.Person, SealKey: g.SealKey,
+		Scope: strings.Join(words(g.Scopes), " "), Person: g.Person, SealKey: g.SealKey,
 	}
 }
 

@@ -87,7 +87,7 @@ func newWorld(t testing.TB) *world {
 	w.p, err = New(Config{
 		Issuer: issuer, Clients: current, Start: w.start, Codes: w.codes, Once: w.store, Keys: w.keys,
 		ClientKeys: func(c *clients.Client) (KeySet, error) { return keys.NewStatic(c.JWKS) },
-		Audit:      w.audit, Site: site, Note: web.Note, Now: clock,
+		Deriver:    w.keys, Audit: w.audit, Site: site, Note: web.Note, Now: clock,
 		Log: log, ACRs: func() []protocol.ACR { w.mu.Lock(); defer w.mu.Unlock(); return w.acrs },
 	})
 	if err != nil {
@@ -132,6 +132,25 @@ func testClients() []*clients.Client {
 	return []*clients.Client{
 		with("library", func(*clients.Client) {}),
 		with("other", func(*clients.Client) {}),
+		with("signed", func(c *clients.Client) { c.UserInfoSigningAlg = "ES256" }),
+		with("signed-eddsa", func(c *clients.Client) { c.UserInfoSigningAlg = "EdDSA" }),
+		with("tax-api", func(c *clients.Client) { // a data provider
+			c.AuthMethod, c.RedirectURIs, c.Sector = clients.SecretPost, nil, "tax.example"
+			c.DataProvider = &clients.DataProvider{Scopes: []protocol.Scope{"email", "birth"}, Claims: []protocol.Claim{"email", "birthdate"}, Resources: []string{"https://api.tax.example/"}}
+		}),
+		with("post-api", func(c *clients.Client) {
+			c.RedirectURIs, c.Sector, c.IntrospectionSigningAlg = nil, "post.example", "EdDSA"
+			c.DataProvider = &clients.DataProvider{Scopes: []protocol.Scope{"given_name"}}
+		}),
+		with("jwt-tokens", func(c *clients.Client) { c.AccessTokenFormat = clients.JWT }),
+		with("sealed", func(c *clients.Client) {
+			c.JWKS, c.UserInfoSigningAlg = encryptionJWKS(), "ES256"
+			c.IDTokenEncryption, c.UserInfoEncryption = clients.Encryption{Alg: "ECDH-ES", Enc: "A256GCM"}, clients.Encryption{Alg: "RSA-OAEP-256", Enc: "A256GCM"}
+		}),
+		with("sealed-api", func(c *clients.Client) {
+			c.JWKS, c.RedirectURIs, c.IntrospectionEncryption = encryptionJWKS(), nil, clients.Encryption{Alg: "ECDH-ES", Enc: "A256GCM"}
+			c.DataProvider = &clients.DataProvider{Scopes: []protocol.Scope{"email"}}
+		}),
 		with("odd id:é", func(*clients.Client) {}),
 		with("post", func(c *clients.Client) { c.AuthMethod = clients.SecretPost }),
 		with("jwt", func(c *clients.Client) {

@@ -62,7 +62,7 @@ func (p *program) checked(file string, loaded *config.Loaded, found config.Probl
 		return alreadySaid(exitUsage)
 	}
 	fmt.Fprintf(p.out, "%s: good: %s, %s, %s\n", file, count(len(loaded.Providers), "provider"),
-		count(len(loaded.Clients.All()), "client"), count(loaded.PolicyCount, "policy"))
+		count(len(loaded.Clients.Services()), "client"), count(loaded.PolicyCount, "policy"))
 	return nil
 }
 

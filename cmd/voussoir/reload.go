@@ -125,8 +125,8 @@ func (b *broker) takeOverKeys(ctx context.Context) {
 func signingAlgs(c *config.Loaded) []string {
 	algs := []string{"ES256"}
 	for _, client := range c.Clients.All() {
-		for _, alg := range []string{client.IDTokenSigningAlg, client.ResponseSigningAlg} {
-			if alg != "" && !slices.Contains(algs, alg) {
+		for _, alg := range client.SigningAlgs() {
+			if !slices.Contains(algs, alg) {
 				algs = append(algs, alg)
 			}
 		}

@@ -28,9 +28,9 @@ type snapshot struct {
 	clients   *clients.Set
 	policies  *policies.Table
 	directory *federation.Directory
-	keySets   map[protocol.ClientID]provider.KeySet // of clients that sign something
+	keySets   map[protocol.ClientID]provider.KeySet // of clients whose keys we need
 	acrs      []protocol.ACR                        // that some provider reaches
-	algs      []string                              // that clients want signed with
+	algs      []string                              // that we sign with for services
 }
 
 // outside is what the parts of a snapshot need to talk to others.
@@ -59,7 +59,7 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	}
 	toClients := outbound.New(calls)
 	for _, client := range c.Clients.All() {
-		if client.AuthMethod != clients.PrivateKeyJWT && client.RequestObjectSigningAlg == "" {
+		if client.AuthMethod != clients.PrivateKeyJWT && client.RequestObjectSigningAlg == "" && len(client.EncryptionAlgs()) == 0 {
 			continue
 		}
 		set, err := clientKeys(client, toClients, o.Now)
@@ -96,7 +96,20 @@ func clientKeys(c *clients.Client, calls *http.Client, now func() time.Time) (pr
 	if c.JWKSURI != "" {
 		return keys.NewRemote(keys.RemoteConfig{URL: c.JWKSURI, Client: calls, Now: now})
 	}
-	return keys.NewStatic(c.JWKS)
+	set, err := keys.NewStatic(c.JWKS)
+	if err != nil {
+		return nil, err
+	}
+	needed := c.EncryptionAlgs()
+	if c.AuthMethod == clients.PrivateKeyJWT {
+		needed = append(needed, c.AuthSigningAlg)
+	}
+	for _, alg := range needed {
+		if !set.Fits(alg) {
+			return nil, fmt.Errorf("no key of its jwks is for %s", alg)
+		}
+	}
+	return set, nil
 }
 
 // noSigner stands where a configuration is only checked.

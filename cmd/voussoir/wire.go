@@ -136,7 +136,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 			s, err := visits.Start(ctx, req, h)
 			return s.URL, s.Cookies, err
 		},
-		ClientKeys: b.clientKeys, Audit: b.log, Site: site, Note: web.Note, Log: events,
+		ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
 		ACRs: func() []protocol.ACR { return b.current.Load().acrs }, Now: now,
 	})
 	if err != nil {

@@ -5,6 +5,9 @@ import http from 'node:http'
 import * as client from 'openid-client'
 
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}', REQUEST = 'plain', RESPONSE = 'plain' } = process.env
+// USERINFO_ALG: what it is registered for; THEN=revoke: give the token up afterwards.
+// DECRYPT_JWK: its key for encrypted ID tokens and userinfo.
+const { USERINFO_ALG, THEN, DECRYPT_JWK } = process.env
 const redirectURI = `http://127.0.0.1:${PORT}/callback`
 
 async function signingKey() {
@@ -22,10 +25,25 @@ async function authentication() {
   throw new Error(`unknown AUTH ${AUTH}`)
 }
 
-const config = await client.discovery(new URL(ISSUER), CLIENT_ID, undefined, await authentication(), {
+function registered() {
+  const metadata = { userinfo_signed_response_alg: USERINFO_ALG }
+  if (DECRYPT_JWK) {
+    metadata.id_token_encrypted_response_alg = metadata.userinfo_encrypted_response_alg = 'ECDH-ES'
+    metadata.id_token_encrypted_response_enc = metadata.userinfo_encrypted_response_enc = 'A256GCM'
+  }
+  return metadata
+}
+
+const config = await client.discovery(new URL(ISSUER), CLIENT_ID, registered(), await authentication(), {
   execute: [client.allowInsecureRequests], // loopback http in a test
 })
 if (RESPONSE === 'signed') client.useJwtResponseMode(config)
+if (USERINFO_ALG) client.enableNonRepudiationChecks(config) // it then verifies the signature with our JWKS
+if (DECRYPT_JWK) {
+  const jwk = JSON.parse(DECRYPT_JWK)
+  const key = await crypto.subtle.importKey('jwk', { ...jwk, alg: undefined, use: undefined }, { name: 'ECDH', namedCurve: 'P-256' }, false, ['deriveBits'])
+  client.enableDecryptingResponses(config, ['A256GCM'], { key, kid: jwk.kid, alg: 'ECDH-ES' })
+}
 const started = new Map() // state → what the callback must match
 
 async function start() {
@@ -73,7 +91,25 @@ async function finish(request, url) {
   const tokens = await client.authorizationCodeGrant(config, checked, started.get(stateOf(body ? new URLSearchParams(body) : url.searchParams)))
   const claims = tokens.claims()
   const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub)
-  return { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }
+  const received = { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }
+  if (THEN === 'revoke') received.then = await giveUp(tokens.access_token, claims.sub)
+  return received
+}
+
+// An API that is shown the token asks for the signed form, which the library verifies.
+async function seenByAnAPI(token) {
+  const api = await client.discovery(new URL(ISSUER), 'city-api', { introspection_signed_response_alg: 'ES256' },
+    client.ClientSecretPost(CLIENT_SECRET), { execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks] })
+  return client.tokenIntrospection(api, token)
+}
+
+async function giveUp(token, sub) {
+  const api = await seenByAnAPI(token)
+  const before = await client.tokenIntrospection(config, token)
+  await client.tokenRevocation(config, token)
+  const after = await client.tokenIntrospection(config, token)
+  const userinfo = await client.fetchUserInfo(config, token, sub).then(() => 200, (e) => e.status ?? e.cause?.status ?? e.code)
+  return { api, before, after, userinfo }
 }
 
 http.createServer(async (request, response) => {

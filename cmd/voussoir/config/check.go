@@ -43,6 +43,10 @@ func (c *checker) all() {
 	for i := range c.f.Clients {
 		c.client(i)
 	}
+	for i := range c.f.DataProviders {
+		c.dataProvider(i)
+	}
+	doubles(c, "data_providers", c.f.DataProviders, func(d DataProvider) string { return d.ID })
 	doubles(c, "providers", c.f.Providers, func(p Provider) string { return p.ID })
 	doubles(c, "policies", c.f.Policies, func(p Policy) string { return p.ID })
 	doubles(c, "clients", c.f.Clients, func(k Client) string { return k.ID })

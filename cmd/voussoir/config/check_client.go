@@ -28,7 +28,12 @@ func (c *checker) client(i int) {
 	c.text(path+".name", k.Name, 100)
 	c.redirects(k, path)
 	c.sector(k, path)
-	c.authentication(k, path)
+	c.authentication(k, path, k.IDTokenEncryptedResponseAlg, k.UserInfoEncryptedResponseAlg)
+	c.encryption(path, "id_token", k.IDTokenEncryptedResponseAlg)
+	c.encryption(path, "userinfo", k.UserInfoEncryptedResponseAlg)
+	if at := path + ".userinfo_encrypted_response_alg"; k.UserInfoEncryptedResponseAlg != "" && k.UserInfoSignedResponseAlg == "" && c.ok(at) {
+		c.add(at, "an answer that is encrypted and not signed says nothing about who made it: anyone can encrypt to a public key", "userinfo_signed_response_alg: ES256 beside it")
+	}
 	c.clientPolicy(k, path)
 	c.exceptions(k, path)
 	c.requests(k, path)
@@ -75,8 +80,9 @@ func (c *checker) sector(k *Client, path string) {
 	}
 }
 
-// authentication: one method, with what it needs and nothing else.
-func (c *checker) authentication(k *Client, path string) {
+// authentication: one method, with what it and the encryption algorithms (those
+// that are not "") need, and nothing else.
+func (c *checker) authentication(k *Client, path string, encryptionAlgs ...string) {
 	for i, digest := range k.ClientSecretSHA256 {
 		at := path + ".client_secret_sha256"
 		if c.has(index(at, i)) {
@@ -88,31 +94,45 @@ func (c *checker) authentication(k *Client, path string) {
 		if c.has(path + ".client_secret_sha256") {
 			c.add(path+".client_secret_sha256", "private_key_jwt uses no secret", "remove this line, or token_endpoint_auth_method: client_secret_basic")
 		}
-		c.clientKeys(k, path)
+		c.clientKeys(k, path, "private_key_jwt needs the service's public keys", encryptionAlgs)
 		return
 	}
 	if at := path + ".token_endpoint_auth_signing_alg"; c.has(at) {
 		c.add(at, "this is of use with private_key_jwt only", "token_endpoint_auth_method: private_key_jwt, or remove it")
 	}
-	c.keysBesideSecret(k, path)
+	c.keysBesideSecret(k, path, encryptionAlgs)
 	if at := path + ".client_secret_sha256"; len(k.ClientSecretSHA256) == 0 && c.ok(at) {
 		c.add(at, "the service has no secret to prove itself with", "client_secret_sha256: \"64 hex digits, from: printf %s THE_SECRET | sha256sum\"")
 	}
 }
 
 // keysBesideSecret: who proves itself with a secret has keys for signing its
-// requests, or none.
-func (c *checker) keysBesideSecret(k *Client, path string) {
+// requests, for encrypting to it, or none.
+func (c *checker) keysBesideSecret(k *Client, path string, encryptionAlgs []string) {
+	encrypted := slices.ContainsFunc(encryptionAlgs, func(alg string) bool { return encryptionKeyType[alg] != "" })
 	switch {
 	case !c.ok(path + ".request_object_signing_alg"):
 	case k.RequestObjectSigningAlg != "":
-		c.clientKeys(k, path)
+		c.clientKeys(k, path, "signed request objects need the service's public keys", encryptionAlgs)
+	case encrypted:
+		c.clientKeys(k, path, "encryption needs the service's public keys", encryptionAlgs)
 	case c.has(path + ".jwks"), k.JWKSURI != "":
 		at := path + ".jwks"
 		if k.JWKSURI != "" {
 			at = path + ".jwks_uri"
 		}
-		c.add(at, "this is of use with private_key_jwt or signed request objects only", "token_endpoint_auth_method: private_key_jwt, or request_object_signing_alg: ES256, or remove it")
+		c.add(at, "this is of use with private_key_jwt, signed request objects or encryption only", "token_endpoint_auth_method: private_key_jwt, or request_object_signing_alg: ES256, or remove it")
+	}
+}
+
+// resources are compared byte for byte (RFC 8707 section 2).
+func (c *checker) resources(path string, list []string) {
+	for i, r := range list {
+		at := index(path+".resources", i)
+		c.uri(at, r)
+		if c.ok(at) && slices.Index(list, r) < i {
+			c.add(at, "this resource is in the list twice", "it once")
+		}
 	}
 }
 
@@ -130,13 +150,23 @@ func (c *checker) digest(at, digest string) {
 	}
 }
 
-// clientKeys: public keys, and public only.
-func (c *checker) clientKeys(k *Client, path string) {
+// encryptionKeyType is the kty that an algorithm needs.
+var encryptionKeyType = map[string]string{"ECDH-ES": "EC", "RSA-OAEP-256": "RSA"}
+
+// encryption: the content encryption is said only where something is encrypted.
+func (c *checker) encryption(path, what, alg string) {
+	if at := path + "." + what + "_encrypted_response_enc"; c.has(at) && c.ok(at) && alg == "" {
+		c.add(at, "nothing is encrypted without an algorithm for the key", what+"_encrypted_response_alg: ECDH-ES beside it, or remove it")
+	}
+}
+
+// clientKeys: public keys, and public only, with one for each encryption algorithm.
+func (c *checker) clientKeys(k *Client, path, why string, encryptionAlgs []string) {
 	switch {
 	case k.JWKSURI != "" && len(k.JWKS) > 0:
 		c.add(path+".jwks_uri", "the keys have two places", "jwks or jwks_uri, one of them")
 	case k.JWKSURI == "" && !c.has(path+".jwks") && c.ok(path+".jwks"):
-		c.add(path+".jwks", "private_key_jwt and signed request objects need the service's public keys", "jwks: { keys: [ … ] }, or jwks_uri: https://service.example/jwks")
+		c.add(path+".jwks", why, "jwks: { keys: [ … ] }, or jwks_uri: https://service.example/jwks")
 	case k.JWKSURI != "":
 		c.uri(path+".jwks_uri", k.JWKSURI)
 	}
@@ -156,6 +186,14 @@ func (c *checker) clientKeys(k *Client, path string) {
 			c.add(at, "this is a private key, and now everyone who read this file has it", "the public half of a new key: without d, p, q, dp, dq and qi")
 		} else if kty := key["kty"]; kty != "EC" && kty != "OKP" && kty != "RSA" {
 			c.add(at, "this is not a public key", "a key with kty EC, OKP or RSA")
+		}
+	}
+	for _, alg := range encryptionAlgs {
+		kty := encryptionKeyType[alg]
+		if kty != "" && !slices.ContainsFunc(set.Keys, func(key map[string]any) bool {
+			return key["kty"] == kty && (key["use"] == "enc" || key["use"] == nil && key["alg"] == alg)
+		}) {
+			c.add(path+".jwks", "no key in it is for encryption with "+alg, "one with kty: "+kty+" and use: enc beside the others")
 		}
 	}
 }
@@ -216,21 +254,11 @@ func (c *checker) exceptions(k *Client, path string) {
 }
 
 func (c *checker) requests(k *Client, path string) {
-	scopes := make([]string, 0, len(protocol.Scopes()))
-	for _, s := range protocol.Scopes() {
-		scopes = append(scopes, string(s))
-	}
-	c.known(path+".scopes", k.Scopes, scopes, "scope")
+	c.known(path+".scopes", k.Scopes, scopeNames(), "scope")
 	if len(k.Scopes) > 0 && !slices.Contains(k.Scopes, string(protocol.OpenID)) {
 		c.add(path+".scopes", "openid is missing: every request must carry it", "scopes: [openid, …]")
 	}
-	for i, r := range k.Resources {
-		at := index(path+".resources", i)
-		c.uri(at, r)
-		if c.ok(at) && slices.Index(k.Resources, r) < i {
-			c.add(at, "this resource is in the list twice", "it once")
-		}
-	}
+	c.resources(path, k.Resources)
 	c.known(path+".idp_hints", k.IdPHints, c.providerIDs(), "provider")
 	c.known(path+".id_token_claims", k.IDTokenClaims, claimNames(), "claim")
 	if k.RequireSignedRequestObject && k.RequestObjectSigningAlg == "" && c.ok(path+".request_object_signing_alg") {
@@ -258,8 +286,5 @@ func (c *checker) clientLater(k *Client, path string) {
 	}
 	if k.DPoPBoundAccessTokens {
 		c.add(path+".dpop_bound_access_tokens", "DPoP is not available in this version", "dpop_bound_access_tokens: false")
-	}
-	if k.UserInfoSignedResponseAlg != "" {
-		c.add(path+".userinfo_signed_response_alg", "signed userinfo is not available in this version", "userinfo_signed_response_alg: \"\"")
 	}
 }

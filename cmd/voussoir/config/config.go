@@ -44,6 +44,9 @@ type File struct {
 	Providers []Provider `yaml:"providers" jsonschema:"required" eg:"[{ id: tax, … }]"`
 	// Clients are the services. Default: none.
 	Clients []Client `yaml:"clients" eg:"[{ id: city-library, … }]"`
+	// DataProviders are APIs that services call with our access tokens. Default:
+	// none.
+	DataProviders []DataProvider `yaml:"data_providers" eg:"[{ id: tax-api, … }]"`
 	// Policies say what services may receive, and why. Default: none.
 	Policies []Policy `yaml:"policies" eg:"[{ id: library, … }]"`
 	// Consultations are not available in this version: leave the list empty.
@@ -201,8 +204,8 @@ type Client struct {
 	// ClientSecretSHA256 is the SHA-256 of its secret in hex (of a random secret of
 	// at least 32 bytes), or a list of them while a secret is being changed.
 	ClientSecretSHA256 OneOrMore `yaml:"client_secret_sha256" secret:"true" eg:"\"64 hex digits, from: printf %s THE_SECRET | sha256sum\""`
-	// JWKS holds its public keys, for private_key_jwt and for request objects.
-	// Default: none.
+	// JWKS holds its public keys: for private_key_jwt, for request objects and to
+	// encrypt to. Default: none.
 	JWKS Raw `yaml:"jwks" secret:"true" eg:"{ keys: [ … ] }"`
 	// JWKSURI is where its public keys are, in place of jwks. Default "".
 	JWKSURI string `yaml:"jwks_uri" eg:"https://service.example/jwks"`
@@ -248,12 +251,30 @@ type Client struct {
 	// IDTokenSignedResponseAlg signs its ID tokens. RS256 only where the service
 	// cannot do better. Default ES256.
 	IDTokenSignedResponseAlg string `yaml:"id_token_signed_response_alg" jsonschema:"enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
-	// UserInfoSignedResponseAlg is not available in this version: userinfo is JSON.
-	// Default "".
-	UserInfoSignedResponseAlg string `yaml:"userinfo_signed_response_alg" eg:"\"\""`
+	// IDTokenEncryptedResponseAlg encrypts its ID tokens, once
+	// signed, to its key in jwks or jwks_uri that says use: enc. Default "": in clear,
+	// under TLS.
+	IDTokenEncryptedResponseAlg string `yaml:"id_token_encrypted_response_alg" jsonschema:"enum=,enum=ECDH-ES,enum=RSA-OAEP-256" eg:"ECDH-ES"`
+	// IDTokenEncryptedResponseEnc is the content encryption that goes with it. Default
+	// A256GCM.
+	IDTokenEncryptedResponseEnc string `yaml:"id_token_encrypted_response_enc" jsonschema:"enum=,enum=A256GCM" eg:"A256GCM"`
+	// UserInfoSignedResponseAlg signs what it gets from userinfo, as a JWT. Default
+	// "": plain JSON.
+	UserInfoSignedResponseAlg string `yaml:"userinfo_signed_response_alg" jsonschema:"enum=,enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
+	// UserInfoEncryptedResponseAlg encrypts what it gets from userinfo, once
+	// signed, to its key in jwks or jwks_uri that says use: enc. Default "": in clear,
+	// under TLS.
+	UserInfoEncryptedResponseAlg string `yaml:"userinfo_encrypted_response_alg" jsonschema:"enum=,enum=ECDH-ES,enum=RSA-OAEP-256" eg:"ECDH-ES"`
+	// UserInfoEncryptedResponseEnc is the content encryption that goes with it. Default
+	// A256GCM.
+	UserInfoEncryptedResponseEnc string `yaml:"userinfo_encrypted_response_enc" jsonschema:"enum=,enum=A256GCM" eg:"A256GCM"`
 	// AccessTokenLifetime is how long its access tokens live, ISO 8601, at most
 	// PT1H. Default PT60S.
 	AccessTokenLifetime string `yaml:"access_token_lifetime" eg:"PT60S"`
+	// AccessTokenFormat is opaque or jwt (RFC 9068). A JWT can be verified without
+	// asking us, until it expires and even if it is revoked; and whoever is shown it
+	// reads the person's subject at this service. Default opaque.
+	AccessTokenFormat string `yaml:"access_token_format" jsonschema:"enum=opaque,enum=jwt" eg:"opaque"`
 	// IdPHints are the providers that it may name in idp_hint. Default []: none.
 	IdPHints []string `yaml:"idp_hints" eg:"[tax]"`
 	// Scopes are the scopes that it may ask for. Default []: every one that we know.

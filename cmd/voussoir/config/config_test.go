@@ -84,7 +84,7 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Data != "/etc/voussoir/data" || got.Issuer != "https://id.example.org" || len(got.Clients.All()) != 2 || got.PolicyCount != 2 || len(got.Digest) != 64 {
+	if got.Data != "/etc/voussoir/data" || got.Issuer != "https://id.example.org" || len(got.Clients.Services()) != 2 || len(got.Clients.All()) != 3 || got.PolicyCount != 2 || len(got.Digest) != 64 {
 		t.Errorf("settings: %+v", got)
 	}
 	tax := oidc.Config{
@@ -114,7 +114,7 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 		RedirectURIs: []string{"https://library.example/callback"}, PostLogoutURIs: []string{},
 		AuthMethod: clients.SecretBasic, SecretSHA256: [][32]byte{digest(0x0f), digest(0x1f)},
 		Sector: "library.example", Policy: "library", RequirePKCE: true, RequireNonce: true, RequireState: true,
-		IDTokenSigningAlg: "ES256", AccessTokenTTL: time.Minute, IdPHints: []protocol.ProviderID{"tax"},
+		IDTokenSigningAlg: "ES256", AccessTokenTTL: time.Minute, AccessTokenFormat: clients.Opaque, IdPHints: []protocol.ProviderID{"tax"},
 		AllowedOrigins: []string{}, Scopes: []protocol.Scope{"openid", "given_name", "age_over_16", "email"},
 		ClaimsInIDToken: []protocol.Claim{"age_over_16"},
 	}
@@ -122,8 +122,20 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 		t.Errorf("client = %+v\nwant %+v", library, want)
 	}
 	appeals, _ := got.Clients.Get("tax-appeals")
-	if appeals.RequireNonce || !appeals.RequirePKCE || appeals.AuthSigningAlg != "ES256" || !strings.Contains(string(appeals.JWKS), `"kid":"a1"`) {
+	if appeals.RequireNonce || !appeals.RequirePKCE || appeals.AuthSigningAlg != "ES256" || appeals.UserInfoSigningAlg != "ES256" ||
+		appeals.IDTokenEncryption != (clients.Encryption{Alg: "ECDH-ES", Enc: "A256GCM"}) || appeals.UserInfoEncryption != appeals.IDTokenEncryption || !strings.Contains(string(appeals.JWKS), `"kid":"a1"`) {
 		t.Errorf("client = %+v", appeals)
+	}
+	api, _ := got.Clients.Get("tax-api")
+	third := digest(0x2f)
+	wantAPI := &clients.Client{
+		ID: "tax-api", Name: protocol.Text{"fr": "API Impôts", "en": "Tax API"}, AuthMethod: clients.SecretPost,
+		SecretSHA256: [][32]byte{third}, Sector: "tax.example", RequirePKCE: true, RequireNonce: true, RequireState: true,
+		IntrospectionSigningAlg: "ES256",
+		DataProvider:            &clients.DataProvider{Scopes: []protocol.Scope{"birthdate"}, Claims: []protocol.Claim{"birthdate"}, Resources: []string{"https://api.tax.example/"}},
+	}
+	if !reflect.DeepEqual(api, wantAPI) {
+		t.Errorf("data provider = %+v\nwant %+v", api, wantAPI)
 	}
 	policy, _ := got.Policies.Policy(library)
 	wantPolicy := &policies.Policy{

@@ -32,7 +32,7 @@ type Loaded struct {
 	Private     bool   // outgoing calls may go to private addresses
 	// Providers are complete but for Client, Signer, Check, Now and Log.
 	Providers   []oidc.Config
-	Clients     *clients.Set
+	Clients     *clients.Set // data providers too, after the services
 	Policies    *policies.Table
 	PolicyCount int
 }
@@ -86,6 +86,11 @@ func defaults(f *File) {
 		fill(&f.Clients[i].TokenEndpointAuthMethod, string(clients.SecretBasic))
 		fill(&f.Clients[i].IDTokenSignedResponseAlg, "ES256")
 		fill(&f.Clients[i].AccessTokenLifetime, "PT60S")
+		fill(&f.Clients[i].AccessTokenFormat, string(clients.Opaque))
+	}
+	for i := range f.DataProviders {
+		fill(&f.DataProviders[i].TokenEndpointAuthMethod, string(clients.SecretBasic))
+		fill(&f.DataProviders[i].IntrospectionSignedResponseAlg, "ES256")
 	}
 	for i := range f.Policies {
 		fill(&f.Policies[i].MinACR, string(protocol.EIDAS1))
@@ -113,6 +118,9 @@ func (c *checker) load() *Loaded {
 	var cs []*clients.Client
 	for i := range c.f.Clients {
 		cs = append(cs, c.loadClient(&c.f.Clients[i]))
+	}
+	for i := range c.f.DataProviders {
+		cs = append(cs, c.loadDataProvider(&c.f.DataProviders[i]))
 	}
 	var ps []*policies.Policy
 	for i := range c.f.Policies {
@@ -191,6 +199,8 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
 		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims), AllowInsecureBackend: c.f.Development,
 	}
+	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
+	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
 	if out.Sector == "" {
 		out.Sector = clients.Sector(k.RedirectURIs)
 	}
@@ -204,6 +214,14 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		out.SecretSHA256 = append(out.SecretSHA256, digest)
 	}
 	return out
+}
+
+// encryption is with the one content encryption that there is.
+func encryption(alg string) clients.Encryption {
+	if alg == "" {
+		return clients.Encryption{}
+	}
+	return clients.Encryption{Alg: alg, Enc: "A256GCM"}
 }
 
 func loadPolicy(p *Policy) *policies.Policy {
