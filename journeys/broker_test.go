@@ -75,6 +75,22 @@ func need(t *testing.T, file, what string) {
 	t.Skipf("skipped: %s is not installed (%s)", what, file)
 }
 
+// node is the Node.js of the journeys' own packages, which is one that the
+// counterparts support, or else the system's.
+func node(t *testing.T) string {
+	t.Helper()
+	whole(t)
+	if own, err := filepath.Glob("node_modules/node-linux-*/bin/node"); err == nil && len(own) > 0 {
+		path, err := filepath.Abs(own[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	need(t, "node", "Node.js")
+	return "node"
+}
+
 // ports finds base such that base and base plus each offset are free on loopback.
 func ports(t *testing.T, offsets ...int) int {
 	t.Helper()

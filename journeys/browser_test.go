@@ -23,7 +23,7 @@ func TestBrowser_Tour(t *testing.T) {
 	if shots == "" {
 		shots = t.TempDir()
 	}
-	cmd := exec.Command("node", "browser/tour.mjs")
+	cmd := exec.Command(node(t), "browser/tour.mjs")
 	cmd.Env = append(os.Environ(), "BROKER="+w.Broker, "LOW_IDP="+w.LowIdP, "HIGH_IDP="+w.HighIdP, "SERVICE="+w.Service,
 		"SHOTS="+shots, "CHROMIUM="+chromium, "LOW_ID="+lowProvider, "HIGH_ID="+highProvider, "PEOPLE="+strings.Join(people, ","), "AT_BOTH=camille")
 	out, err := cmd.CombinedOutput()

@@ -222,13 +222,12 @@ func TestSubjects_OnePersonThroughTwoProviders(t *testing.T) {
 // Asked for eidas2, it is not believed to have reached it: she is told so on the
 // choice page, and the service gets a refusal and no code.
 func TestLevel_SaidByNobodyIsNotReached(t *testing.T) {
-	need(t, "node", "Node.js")
 	need(t, "node_modules/oidc-provider/package.json", "oidc-provider")
 	idp := ports(t)
 	w := newFaultWorld(t, func(redirect string) string {
 		env := []string{fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + upstreamSecret, "REDIRECT_URI=" + redirect}
 		issuer := fmt.Sprintf("http://127.0.0.1:%d", idp)
-		launch(t, env, issuer+"/.well-known/openid-configuration", "node", "counterparts/oidc-provider.mjs")
+		launch(t, env, issuer+"/.well-known/openid-configuration", node(t), "counterparts/oidc-provider.mjs")
 		return issuer
 	}, sandboxed(t, linteau()))
 	c := newCitizen(t)

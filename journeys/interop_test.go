@@ -99,7 +99,6 @@ func secretAuth(method string) string {
 // front of it.
 func upstream(t *testing.T, redirectURI, auth string) (broker string) {
 	t.Helper()
-	need(t, "node", "Node.js")
 	need(t, "node_modules/oidc-provider/package.json", "oidc-provider")
 	const secret = "a-secret-of-the-broker-at-the-provider-01234567"
 	idp := ports(t)
@@ -108,7 +107,7 @@ func upstream(t *testing.T, redirectURI, auth string) (broker string) {
 		fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + secret,
 		"REDIRECT_URI=" + broker + "/callback/upstream",
 	}
-	launch(t, env, fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), "node", "counterparts/oidc-provider.mjs")
+	launch(t, env, fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), node(t), "counterparts/oidc-provider.mjs")
 	return broker
 }
 
@@ -165,7 +164,6 @@ func wantMinimal(t *testing.T, got map[string]any, email bool) {
 }
 
 func TestInterop_OpenIDClient(t *testing.T) {
-	need(t, "node", "Node.js")
 	need(t, "node_modules/openid-client/package.json", "openid-client")
 	private, public := clientKey(t)
 	decrypts, both := encryptionKey(t, public)
@@ -238,7 +236,7 @@ func TestInterop_OpenIDClient(t *testing.T) {
 				env = append(env, "EXTRA="+tt.extra)
 			}
 			service := fmt.Sprintf("http://127.0.0.1:%d", port)
-			launch(t, env, service+"/ready", "node", "counterparts/openid-client.mjs")
+			launch(t, env, service+"/ready", node(t), "counterparts/openid-client.mjs")
 			c := newCitizen(t)
 			p := passThrough(c, service+"/start", tt.ticked)
 			if p.byID("form-post") != nil || strings.Contains(p.Body, `name="code"`) {
