@@ -53,6 +53,7 @@ type Standing struct {
 	Client        protocol.ClientID
 	PolicyID      string
 	PolicyVersion int
+	Basis         string // on which she was asked, or told
 	Shown, Agreed []protocol.Claim
 	Until         time.Time
 	Receipt       [16]byte

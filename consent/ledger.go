@@ -103,7 +103,7 @@ func (r Receipt) standing() *Standing {
 		return nil
 	}
 	return &Standing{
-		Person: r.Person, Client: r.Client, PolicyID: r.PolicyID, PolicyVersion: r.PolicyVersion,
+		Person: r.Person, Client: r.Client, PolicyID: r.PolicyID, PolicyVersion: r.PolicyVersion, Basis: r.Basis,
 		Shown: slices.Clone(r.Shown), Agreed: slices.Clone(r.Released), Until: r.Until, Receipt: r.ID,
 	}
 }

@@ -90,7 +90,7 @@ func TestRecord_WritesReceiptStandingAndEntryTogether(t *testing.T) {
 		t.Errorf("receipt %+v, stored %+v, want %+v", got, c.receipt, want)
 	}
 	standing := &Standing{
-		Person: want.Person, Client: want.Client, PolicyID: "library", PolicyVersion: 3,
+		Person: want.Person, Client: want.Client, PolicyID: "library", PolicyVersion: 3, Basis: "consent",
 		Shown: want.Shown, Agreed: want.Released, Until: want.Until, Receipt: got.ID,
 	}
 	if !reflect.DeepEqual(c.standing, standing) {

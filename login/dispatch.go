@@ -146,7 +146,7 @@ func (s *Service) decide(ctx context.Context, v *visit, client *clients.Client, 
 	}
 	if st != nil {
 		f.Standing = &policies.Standing{
-			PolicyID: st.PolicyID, PolicyVersion: st.PolicyVersion, Shown: st.Shown, Agreed: st.Agreed, Until: st.Until,
+			PolicyID: st.PolicyID, PolicyVersion: st.PolicyVersion, Basis: policies.LegalBasis(st.Basis), Shown: st.Shown, Agreed: st.Agreed, Until: st.Until,
 		}
 	}
 	return s.Policies().Decide(f), nil

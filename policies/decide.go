@@ -18,7 +18,7 @@ const (
 	RuleEveryTime     = "every-time"             // the policy remembers no answer
 	RuleFirstTime     = "first-time"             // she has not answered before, or withdrew
 	RuleInformed      = "informed"               // the same on another basis than consent: she is told
-	RulePolicyChanged = "policy-changed"         // she answered under another policy or version
+	RulePolicyChanged = "policy-changed"         // she answered under another policy, version or legal basis
 	RuleExpired       = "expired"                // her answer was remembered until now, or for longer than the policy now allows
 	RuleNewClaim      = "new-claim"              // more is asked than she has seen, or agreed to
 	RuleStanding      = "standing"               // her earlier answer covers it
@@ -113,7 +113,7 @@ func (p *Policy) why(f Facts, d Decision) string {
 		return RuleInformed
 	case s == nil:
 		return RuleFirstTime
-	case s.PolicyID != p.ID || s.PolicyVersion != p.Version:
+	case s.PolicyID != p.ID || s.PolicyVersion != p.Version || s.Basis != p.Basis:
 		return RulePolicyChanged
 	case !f.Now.Before(s.Until) || s.Until.After(p.ConsentValidity.AddTo(f.Now).Add(slack)):
 		return RuleExpired

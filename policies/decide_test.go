@@ -43,7 +43,7 @@ func visit() Facts {
 
 func answered(agreed ...protocol.Claim) *Standing {
 	return &Standing{
-		PolicyID: "library", PolicyVersion: 3, Until: later,
+		PolicyID: "library", PolicyVersion: 3, Basis: Consent, Until: later,
 		Shown:  []protocol.Claim{protocol.GivenName, protocol.Email, protocol.AgeOver16},
 		Agreed: agreed,
 	}
@@ -188,6 +188,11 @@ func decideRows() []decideRow {
 			want:  asks(RulePolicyChanged),
 		},
 		{
+			name:  "asks somebody who was only informed, when the service turns to consent under the same version",
+			facts: func(f *Facts) { f.Standing = answered(firm...); f.Standing.Basis = PublicTask },
+			want:  asks(RulePolicyChanged),
+		},
+		{
 			name:  "asks again at the very moment until which her answer is remembered",
 			facts: func(f *Facts) { f.Standing = answered(firm...); f.Standing.Until = noon },
 			want:  asks(RuleExpired),
@@ -313,6 +318,7 @@ func drawFacts(t *rapid.T) (*Policy, Facts) {
 		shown := drawClaims(t, "shown")
 		f.Standing = &Standing{
 			PolicyID: "p", PolicyVersion: rapid.IntRange(1, 2).Draw(t, "answered version"), Shown: shown,
+			Basis:  rapid.SampledFrom([]LegalBasis{Consent, PublicTask, LegalObligation}).Draw(t, "answered basis"),
 			Agreed: slices.DeleteFunc(slices.Clone(shown), func(protocol.Claim) bool { return rapid.Bool().Draw(t, "unticked") }),
 			Until:  noon.AddDate(0, 0, rapid.IntRange(-1, 1).Draw(t, "until")),
 		}

@@ -47,6 +47,7 @@ type Period struct{ Years, Months, Days int }
 type Standing struct {
 	PolicyID      string
 	PolicyVersion int
+	Basis         LegalBasis       // on which she was asked, or told: being told is no consent
 	Shown, Agreed []protocol.Claim // Agreed is a subset of Shown
 	Until         time.Time
 }

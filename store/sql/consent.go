@@ -20,12 +20,12 @@ const (
 	released, acr, provider, language, notice, until, grant_id, audit)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
 	// putStanding replaces the remembered answer of a person to a client.
-	putStanding = `INSERT INTO standing (person, client, policy_id, policy_version, shown, agreed, until, receipt)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+	putStanding = `INSERT INTO standing (person, client, policy_id, policy_version, basis, shown, agreed, until, receipt)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 	ON CONFLICT (person, client) DO UPDATE SET policy_id = excluded.policy_id, policy_version = excluded.policy_version,
-	shown = excluded.shown, agreed = excluded.agreed, until = excluded.until, receipt = excluded.receipt`
+	basis = excluded.basis, shown = excluded.shown, agreed = excluded.agreed, until = excluded.until, receipt = excluded.receipt`
 	// selectStanding finds an answer that is still remembered.
-	selectStanding = `SELECT policy_id, policy_version, shown, agreed, until, receipt FROM standing
+	selectStanding = `SELECT policy_id, policy_version, basis, shown, agreed, until, receipt FROM standing
 	WHERE person = $1 AND client = $2 AND until > $3`
 	// selectReceipts reads what a person did, in order.
 	selectReceipts = `SELECT id, time, act, client, policy_id, policy_version, basis, rule, shown, released, acr, provider,
@@ -53,7 +53,7 @@ func (r *Records) Record(ctx context.Context, c consent.Receipt, s *consent.Stan
 			return nil
 		}
 		_, err := t.exec(putStanding, s.Person[:], string(s.Client), s.PolicyID, s.PolicyVersion,
-			joinClaims(s.Shown), joinClaims(s.Agreed), micros(s.Until), s.Receipt[:])
+			s.Basis, joinClaims(s.Shown), joinClaims(s.Agreed), micros(s.Until), s.Receipt[:])
 		return err
 	})
 	return wrap(err, "record a receipt")
@@ -98,7 +98,7 @@ func (r *Records) Standing(ctx context.Context, p identity.PersonID, client prot
 	var until int64
 	var receipt []byte
 	err := r.db.one(ctx, selectStanding, p[:], string(client), micros(now)).
-		Scan(&s.PolicyID, &s.PolicyVersion, &shown, &agreed, &until, &receipt)
+		Scan(&s.PolicyID, &s.PolicyVersion, &s.Basis, &shown, &agreed, &until, &receipt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // the seam: nil is "none"
 	}

@@ -258,7 +258,7 @@ func following(t *testing.T, r consent.Receipt) (consent.Receipt, consent.Standi
 		Until: until, Grant: "0f0e0d0c0b0a09080706050403020100", Audit: e.ID,
 	}
 	return next, consent.Standing{
-		Person: next.Person, Client: next.Client, PolicyID: next.PolicyID, PolicyVersion: next.PolicyVersion,
+		Person: next.Person, Client: next.Client, PolicyID: next.PolicyID, PolicyVersion: next.PolicyVersion, Basis: next.Basis,
 		Shown: next.Shown, Agreed: next.Released, Until: until, Receipt: next.ID,
 	}, e
 }

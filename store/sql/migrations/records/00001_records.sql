@@ -55,6 +55,7 @@ CREATE TABLE standing (
     client         TEXT    NOT NULL,
     policy_id      TEXT    NOT NULL,
     policy_version INTEGER NOT NULL,
+    basis          TEXT    NOT NULL,
     shown          TEXT    NOT NULL,
     agreed         TEXT    NOT NULL,
     until          INTEGER NOT NULL,
