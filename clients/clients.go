@@ -24,27 +24,26 @@ const (
 
 // Client is one registered service. It is immutable once loaded, and shared.
 type Client struct {
-	ID                   protocol.ClientID
-	Name                 protocol.Text
-	RedirectURIs         []string // compared byte for byte (RFC 9700 section 4.1.3)
-	PostLogoutURIs       []string
-	AuthMethod           AuthMethod
-	SecretSHA256         [][32]byte      // of random secrets of at least 32 bytes; several during rotation
-	JWKS                 json.RawMessage // inline keys for private_key_jwt, request objects and encryption, or
-	JWKSURI              string          // where to fetch them
-	AuthSigningAlg       string          // algorithm of client assertions, e.g. ES256; empty: what the key says
-	Sector               string          // pairwise sector; never empty once loaded
-	Policy               string          // id of its policy
-	RequirePKCE          bool
-	RequireNonce         bool
-	RequireState         bool
-	IDTokenSigningAlg    string                // ES256 unless registered otherwise
-	AccessTokenTTL       time.Duration         // 60 s by default, at most 1 h
-	IdPHints             []protocol.ProviderID // the providers that it may name in idp_hint
-	AllowedOrigins       []string
-	Scopes               []protocol.Scope // scopes that it may ask for; empty: every known one
-	ClaimsInIDToken      []protocol.Claim // claims that its policy also allows in the ID token
-	AllowInsecureBackend bool             // development: jwks_uri on loopback http
+	ID                protocol.ClientID
+	Name              protocol.Text
+	RedirectURIs      []string // compared byte for byte (RFC 9700 section 4.1.3)
+	PostLogoutURIs    []string
+	AuthMethod        AuthMethod
+	SecretSHA256      [][32]byte      // of random secrets of at least 32 bytes; several during rotation
+	JWKS              json.RawMessage // inline keys for private_key_jwt, request objects and encryption, or
+	JWKSURI           string          // where to fetch them
+	AuthSigningAlg    string          // algorithm of client assertions, e.g. ES256; empty: what the key says
+	Sector            string          // pairwise sector; never empty once loaded
+	Policy            string          // id of its policy
+	RequirePKCE       bool
+	RequireNonce      bool
+	RequireState      bool
+	IDTokenSigningAlg string                // ES256 unless registered otherwise
+	AccessTokenTTL    time.Duration         // 60 s by default, at most 1 h
+	IdPHints          []protocol.ProviderID // the providers that it may name in idp_hint
+	AllowedOrigins    []string
+	Scopes            []protocol.Scope // scopes that it may ask for; empty: every known one
+	ClaimsInIDToken   []protocol.Claim // claims that its policy also allows in the ID token
 
 	// How it asks, and is answered (docs/requests.md).
 	RequirePAR                 bool     // its requests must be pushed (RFC 9126)

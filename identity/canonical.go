@@ -21,9 +21,10 @@ const canonicalVersion = 1
 // Providers write one name in several ways: MARTIN and Martin, Jean-Pierre and
 // JEAN PIERRE, D'Arc and D ARC. Case, and which of space, hyphen and apostrophe
 // separates two parts of a name, tell no two people apart who share all else:
-// they are folded. Letters are never changed otherwise. Accents above all stay:
-// Hoàng and Hoang can be twins, and whether a provider merely left an accent out
-// is known to the civil registry only, which then adds an alias to the person.
+// they are folded (ß with ss, as in its capitals). Letters are never changed
+// otherwise. Accents above all stay: Hoàng and Hoang can be twins, and whether a
+// provider merely left an accent out is known to the civil registry only, which
+// then adds an alias to the person.
 // Taking one person for two costs her a second subject; taking two for one hands
 // an account to a stranger.
 //

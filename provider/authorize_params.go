@@ -89,7 +89,7 @@ func (a params) unsupported() *protocol.Error {
 	}{
 		{"request", protocol.RequestNotSupported, "this client has registered no request_object_signing_alg"},
 		{"request_uri", protocol.RequestURINotSupported, "request_uri must come from the pushed_authorization_request_endpoint"},
-		{"registration", protocol.RegistrationNotSupport, "registration is not supported"},
+		{"registration", protocol.RegistrationNotSupported, "registration is not supported"},
 	} {
 		if a.get(u.name) != "" {
 			return protocol.Fail(u.code, nil, u.why)

@@ -197,7 +197,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		IDTokenSigningAlg: k.IDTokenSignedResponseAlg, AccessTokenTTL: lifetime,
 		IdPHints:       words[protocol.ProviderID](k.IdPHints),
 		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
-		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims), AllowInsecureBackend: c.f.Development,
+		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims),
 	}
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
