@@ -11,7 +11,7 @@ const chromium = "/usr/bin/chromium"
 
 // people is one invented person for each visit of the tour that asks for
 // consent: an answer is remembered, whichever browser it was given in.
-var people = []string{"zoe", "jean-baptiste", "solene", "ines", "thi-lan", "ambre", "jade", "moussa"}
+var people = []string{"zoe", "jean-baptiste", "solene", "ines", "thi-lan", "ambre", "jade", "moussa", "maximilienne"}
 
 // TestBrowser_Tour lets a real browser do what people do; see browser/tour.mjs.
 // VOUSSOIR_SHOTS keeps the photographs of every page.

@@ -342,6 +342,26 @@ func TestBinding_AnotherBrowserCannotFinishNorGetTheCode(t *testing.T) {
 	}
 }
 
+// TestProvider_ThatIsStoppedIsNamedOnTheChoicePage: nothing answers at the other
+// provider's address. She stays at the choice, is told which one it was, and can
+// sign in with the one that works.
+func TestProvider_ThatIsStoppedIsNamedOnTheChoicePage(t *testing.T) {
+	whole(t)
+	w := newCrashWorld(t, 1)
+	launch(t, nil, w.broker+"/readyz", binary(t, ""), "serve", "--config", w.config)
+	c := newCitizen(t)
+	r := w.service.start("openid given_name age_over_16", nil)
+	choice := c.visit(http.MethodGet, r.URL, nil, "", w.service.back)
+	again := c.press(choice, "provider-other", nil)
+	if again.Status != http.StatusOK || again.byID("provider-upstream") == nil || !strings.Contains(again.Body, "Other does not work right now") {
+		t.Fatalf("she came to %s (%d, %q):\n%s", again.URL.Path, again.Status, again.errorCode(), tail(again.Body, 1500))
+	}
+	asked := c.press(c.press(again, "provider-upstream", nil), "identity-person-0", nil)
+	if done := c.pressUntil(asked, "consent-agree", nil, w.service.back); done.URL.Query().Get("code") == "" {
+		t.Errorf("no code after the other provider: %s %q", done.URL.Path, done.errorCode())
+	}
+}
+
 // flowID is the flow of the citizen's newest flow cookie.
 func flowID(t *testing.T, c *citizen) string {
 	t.Helper()

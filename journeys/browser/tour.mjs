@@ -91,6 +91,7 @@ for (const view of [
   { label: 'desk-fr', lang: 'fr', width: 1280 },
   { label: 'desk-en-dark', lang: 'en', width: 1280, dark: true },
   { label: 'phone-fr-nojs', lang: 'fr', width: 360, javaScript: false },
+  { label: 'phone-en-nojs', lang: 'en', width: 360, javaScript: false },
 ]) {
   await visit(view.label, view, async v => {
     const { page, look, expectPage } = v
