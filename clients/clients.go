@@ -20,6 +20,9 @@ const (
 	SecretBasic   AuthMethod = "client_secret_basic"
 	SecretPost    AuthMethod = "client_secret_post"
 	PrivateKeyJWT AuthMethod = "private_key_jwt"
+	TLSClient     AuthMethod = "tls_client_auth"             // a certificate of an authority (RFC 8705 section 2.1)
+	SelfSignedTLS AuthMethod = "self_signed_tls_client_auth" // a certificate in its JWKS (section 2.2)
+	Public        AuthMethod = "none"                        // it can keep no secret (RFC 6749 section 2.1)
 )
 
 // Client is one registered service. It is immutable once loaded, and shared.
@@ -41,9 +44,9 @@ type Client struct {
 	IDTokenSigningAlg string                // ES256 unless registered otherwise
 	AccessTokenTTL    time.Duration         // 60 s by default, at most 1 h
 	IdPHints          []protocol.ProviderID // the providers that it may name in idp_hint
-	AllowedOrigins    []string
-	Scopes            []protocol.Scope // scopes that it may ask for; empty: every known one
-	ClaimsInIDToken   []protocol.Claim // claims that its policy also allows in the ID token
+	AllowedOrigins    []string              // may call us from a browser (CORS), byte for byte
+	Scopes            []protocol.Scope      // scopes that it may ask for; empty: every known one
+	ClaimsInIDToken   []protocol.Claim      // claims that its policy also allows in the ID token
 
 	// How it asks, and is answered (docs/requests.md).
 	RequirePAR                 bool     // its requests must be pushed (RFC 9126)
@@ -57,6 +60,20 @@ type Client struct {
 	UserInfoSigningAlg string            // userinfo is a JWT, signed with it; empty: JSON
 	IDTokenEncryption  Encryption        // to its key in JWKS
 	UserInfoEncryption Encryption        // of a signed answer only
+
+	// Whom its tokens are bound to (docs/tokens.md).
+	DPoPBound        bool // it gets no token without a DPoP proof (RFC 9449)
+	CertificateBound bool // nor without a client certificate (RFC 8705 section 3)
+
+	// How long it may act while the person is away: from one use of offline_access
+	// to the next, and in all. 0: it may not.
+	RefreshIdle, RefreshMax time.Duration
+	KeepRefreshToken        bool // it keeps its refresh token instead of getting a new one each time
+
+	// Where it is told of the end of a session (OpenID Connect Front-Channel and
+	// Back-Channel Logout); empty: it is not.
+	FrontChannelLogoutURI string
+	BackChannelLogoutURI  string
 
 	// A data provider has these, and no redirect URI.
 	DataProvider            *DataProvider // nil for a service

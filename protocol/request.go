@@ -39,6 +39,7 @@ type AuthRequest struct {
 	Claims        ClaimsRequest
 	Resources     []string // where the access token is to be used (RFC 8707); registered ones only
 	Pushed        string   // id of the pushed request that it came by (RFC 9126), "" for none; such a one is answered once
+	DPoPKey       string   // thumbprint of the only key that may redeem the code (RFC 9449 section 10), "" for any
 	SubHint       string   // the subject that id_token_hint or claims.sub named, "" for none: anyone else gets login_required
 }
 

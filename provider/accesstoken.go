@@ -31,6 +31,7 @@ type accessClaims struct {
 	Scope    string            `json:"scope"`
 	AuthTime int64             `json:"auth_time,omitempty"`
 	ACR      protocol.ACR      `json:"acr,omitempty"`
+	Confirm  *confirmation     `json:"cnf,omitempty"`
 }
 
 // accessToken makes an access token and stores what it opens, under the digest of
@@ -42,7 +43,7 @@ func (p *Provider) accessToken(ctx context.Context, c *clients.Client, g login.G
 	token := newHandle()
 	if c.AccessTokenFormat == clients.JWT {
 		var err error
-		if token, err = p.signAccessToken(ctx, c, g, a.Scope, now, expires); err != nil {
+		if token, err = p.signAccessToken(ctx, c, g, a, now, expires); err != nil {
 			return "", err
 		}
 	}
@@ -51,11 +52,11 @@ func (p *Provider) accessToken(ctx context.Context, c *clients.Client, g login.G
 
 // signAccessToken signs with the algorithm of the client's ID tokens. The audience
 // is ourselves, or the resources that the request named (RFC 9068 section 3).
-func (p *Provider) signAccessToken(ctx context.Context, c *clients.Client, g login.Grant, scope string, now, expires time.Time) (string, error) {
+func (p *Provider) signAccessToken(ctx context.Context, c *clients.Client, g login.Grant, a access, now, expires time.Time) (string, error) {
 	claims := accessClaims{
 		Issuer: p.Issuer, Subject: g.Released.Sub(), Audience: audiences{p.Issuer}, Client: c.ID,
 		Expires: expires.Unix(), IssuedAt: now.Unix(), ID: newHandle(),
-		Scope: scope, ACR: g.ACR,
+		Scope: a.Scope, ACR: g.ACR, Confirm: a.Confirm.claim(),
 	}
 	if len(g.Audience) > 0 {
 		claims.Audience = g.Audience

@@ -35,6 +35,7 @@ type introspection struct {
 	IssuedAt  int64             `json:"iat,omitempty"`
 	Expires   int64             `json:"exp,omitempty"`
 	ACR       protocol.ACR      `json:"acr,omitempty"`
+	Confirm   *confirmation     `json:"cnf,omitempty"`
 }
 
 // introspect serves POST /introspect. Whoever asks has proved who it is, and gets
@@ -75,7 +76,8 @@ func (p *Provider) inspect(ctx context.Context, c *clients.Client, token string)
 	}
 	_, there := p.Clients().Get(a.Client)
 	answer := introspection{
-		Active: true, Issuer: p.Issuer, Client: a.Client, TokenType: "Bearer", IssuedAt: a.IssuedAt, Expires: stored.Expires.Unix(),
+		Active: true, Issuer: p.Issuer, Client: a.Client,
+		TokenType: a.Confirm.tokenType(), Confirm: a.Confirm.claim(), IssuedAt: a.IssuedAt, Expires: stored.Expires.Unix(),
 	}
 	switch {
 	case err != nil || !there:

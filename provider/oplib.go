@@ -38,7 +38,9 @@ type exchange struct {
 	submitted bool // the request reached begin
 
 	// /token
+	request     *http.Request // as it came; the library never sees it
 	credentials credentials
+	bound       confirmation // whom the tokens will be bound to
 	tokens      *tokenAnswer
 
 	err error
@@ -129,13 +131,16 @@ func (s opServer) VerifyClient(ctx context.Context, _ *op.Request[op.ClientCrede
 	if x.client, x.err = s.p.authenticate(ctx, x.credentials); x.err != nil {
 		return nil, oidc.ErrInvalidClient()
 	}
+	if x.bound, x.err = s.p.bind(x.request, x.client); x.err != nil {
+		return nil, oidc.ErrInvalidRequest()
+	}
 	return opClient{x.client}, nil
 }
 
 // CodeExchange runs for an authenticated client.
 func (s opServer) CodeExchange(ctx context.Context, _ *op.ClientRequest[oidc.AccessTokenRequest]) (*op.Response, error) {
 	x := exchangeOf(ctx)
-	x.tokens, x.err = s.p.redeem(ctx, x.client, x.form)
+	x.tokens, x.err = s.p.redeem(ctx, x)
 	return op.NewResponse(nil), nil
 }
 

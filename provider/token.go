@@ -45,7 +45,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x := &exchange{form: r.PostForm, credentials: cred}
+	x := &exchange{request: r, form: r.PostForm, credentials: cred}
 	p.library.run(r.Context(), r.Method, PathToken, x)
 	if x.client != nil {
 		p.Note(r, slog.String("client", string(x.client.ID)))
@@ -74,7 +74,8 @@ func errCode(reason string) *protocol.Error {
 // its audit entry before anything is signed: a crash in between costs the person
 // one more click and can never give two answers to one code, nor an answer that
 // is not on record.
-func (p *Provider) redeem(ctx context.Context, c *clients.Client, form url.Values) (*tokenAnswer, error) {
+func (p *Provider) redeem(ctx context.Context, x *exchange) (*tokenAnswer, error) {
+	c, form := x.client, x.form
 	if err := p.reachable(ctx, c); err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func (p *Provider) redeem(ctx context.Context, c *clients.Client, form url.Value
 	}
 	// No token outlives the memory of its code: a second use could not revoke it any
 	// more. That can only be less than the client's own time if a reload raised it.
-	return p.issue(ctx, c, g, min(accessTTL(c), forgotten.Sub(p.Now())))
+	return p.issue(ctx, c, g, x.bound, min(accessTTL(c), forgotten.Sub(p.Now())))
 }
 
 // spend looks the code up and uses it. Of all callers with one code exactly one
@@ -188,13 +189,14 @@ func within(asked string, granted []protocol.Scope) bool {
 }
 
 // issue records, then makes the tokens.
-func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant, ttl time.Duration) (*tokenAnswer, error) {
+func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant, bound confirmation, ttl time.Duration) (*tokenAnswer, error) {
 	a := accessOf(g)
 	if err := p.record(ctx, audit.TokenIssued, a, "", ""); err != nil {
 		return nil, err
 	}
 	failpoint.Here("token.after-audit")
 	now := p.Now()
+	a.Confirm = bound
 	var err error
 	if a.UserInfo, err = userInfoOf(g.Released); err != nil {
 		return nil, err
@@ -209,7 +211,7 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant, 
 	}
 	failpoint.Here("token.before-answer")
 	return &tokenAnswer{
-		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(ttl.Seconds()),
+		AccessToken: access, TokenType: a.Confirm.tokenType(), ExpiresIn: int64(ttl.Seconds()),
 		IDToken: id, Scope: a.Scope,
 	}, nil
 }

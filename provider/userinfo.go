@@ -63,6 +63,7 @@ type access struct {
 	Audience []string // empty: /userinfo; see isFor
 	Scope    string   // space separated, as in the token response
 	IssuedAt int64    // seconds since 1970
+	Confirm  confirmation
 	Claims   []string // names of what UserInfo holds, for the audit log
 	Person   string   // for the audit log, and for the subjects of data providers
 	SealKey  []byte   // for the audit log
