@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -160,58 +161,72 @@ func (p prover) proof(method, uri, nonce, token string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(sig)
 }
 
+// proven is the answer to a request with a proof, and the nonce that came with it.
+type proven struct {
+	status int
+	nonce  string
+	said   map[string]any
+}
+
+// sendProof asks with a proof; "" for none.
+func sendProof(t *testing.T, method, uri, proof string, form url.Values, prove func(http.Header)) (proven, error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, uri, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if proof != "" {
+		req.Header.Set("DPoP", proof)
+	}
+	prove(req.Header)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return proven{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	got := proven{status: resp.StatusCode, nonce: resp.Header.Get("DPoP-Nonce")}
+	return got, json.NewDecoder(resp.Body).Decode(&got.said)
+}
+
+// is reports whether the answer is this error.
+func (a proven) is(status int, code string) bool {
+	return a.status == status && (code == "" || a.said["error"] == code)
+}
+
 // proofs tries what the document says of DPoP, with a client that gets no token
 // without it.
 func (w *truthWorld) proofs(t *testing.T, each func(string, func(string) string), can func(bool) string) {
 	t.Helper()
-	at := "" // the newest nonce
-	send := func(method, path, proof string, form url.Values, prove func(http.Header)) (int, map[string]any) {
-		content := form.Encode()
-		req, err := http.NewRequestWithContext(t.Context(), method, w.broker+path, strings.NewReader(content))
+	send := func(method, path, proof string, form url.Values, prove func(http.Header)) proven {
+		got, err := sendProof(t, method, w.broker+path, proof, form, prove)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if method == http.MethodPost {
-			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		}
-		if proof != "" {
-			req.Header.Set("DPoP", proof)
-		}
-		prove(req.Header)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = resp.Body.Close() }()
-		if n := resp.Header.Get("DPoP-Nonce"); n != "" {
-			at = n
-		}
-		var answer map[string]any
-		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, answer
+		return got
 	}
 	each("dpop_signing_alg_values_supported", func(alg string) string {
 		s, p := newService(t, w.broker, "bound"), newProver(t, alg)
 		r := s.start("openid", nil)
-		form := url.Values{"grant_type": {"authorization_code"}, "redirect_uri": {s.redirect}, "code_verifier": {r.Verifier}, "code": {w.signIn(t, s, r).Get("code")}}
-		if status, answer := send("POST", "/token", "", form, asBasic(s.id)); status != 400 || answer["error"] != "invalid_request" {
-			return fmt.Sprintf("without a proof: %d %v", status, answer["error"])
+		form := s.tokenForm(w.signIn(t, s, r).Get("code"), r.Verifier)
+		redeem := func(proof string) proven { return send("POST", "/token", proof, form, asBasic(s.id)) }
+		if got := redeem(""); !got.is(400, "invalid_request") {
+			return fmt.Sprintf("without a proof: %d %v", got.status, got.said["error"])
 		}
-		if status, answer := send("POST", "/token", p.proof("POST", w.broker+"/token", "", ""), form, asBasic(s.id)); status != 400 || answer["error"] != "use_dpop_nonce" {
-			return fmt.Sprintf("without a nonce: %d %v", status, answer["error"])
+		asked := redeem(p.proof("POST", w.broker+"/token", "", ""))
+		if !asked.is(400, "use_dpop_nonce") {
+			return fmt.Sprintf("without a nonce: %d %v", asked.status, asked.said["error"])
 		}
-		status, answer := send("POST", "/token", p.proof("POST", w.broker+"/token", at, ""), form, asBasic(s.id))
-		token, _ := answer["access_token"].(string)
-		if sing("access token", token); status != 200 || answer["token_type"] != "DPoP" {
-			return fmt.Sprintf("with a nonce: %d %v", status, answer["error"])
+		got := redeem(p.proof("POST", w.broker+"/token", asked.nonce, ""))
+		token, _ := got.said["access_token"].(string)
+		if sing("access token", token); got.status != 200 || got.said["token_type"] != "DPoP" {
+			return fmt.Sprintf("with a nonce: %d %v", got.status, got.said["error"])
 		}
 		read := func(scheme, proof string) int {
-			status, _ := send("GET", "/userinfo", proof, nil, func(h http.Header) { h.Set("Authorization", scheme+" "+token) })
-			return status
+			return send("GET", "/userinfo", proof, nil, func(h http.Header) { h.Set("Authorization", scheme+" "+token) }).status
 		}
-		proof := p.proof("GET", w.broker+"/userinfo", "", token)
 		for name, got := range map[string]int{
 			"as a bearer token": read("Bearer", ""), "without a proof": read("DPoP", ""),
 			"by another key": read("DPoP", newProver(t, alg).proof("GET", w.broker+"/userinfo", "", token)),
@@ -220,6 +235,50 @@ func (w *truthWorld) proofs(t *testing.T, each func(string, func(string) string)
 				return fmt.Sprintf("userinfo %s: %d", name, got)
 			}
 		}
+		proof := p.proof("GET", w.broker+"/userinfo", "", token)
 		return can(read("DPoP", proof) == 200 && read("DPoP", proof) == 401)
 	})
+}
+
+func (s *service) tokenForm(code, verifier string) url.Values {
+	return url.Values{"grant_type": {"authorization_code"}, "redirect_uri": {s.redirect}, "code_verifier": {verifier}, "code": {code}}
+}
+
+// TestCrash_AProofIsAcceptedOnce_RFC9449_11_1 kills the broker when it has used up a
+// proof and nothing else: the proof stays used, and the code is good with the next one.
+func TestCrash_AProofIsAcceptedOnce_RFC9449_11_1(t *testing.T) {
+	whole(t)
+	binary(t, "failpoints")
+	w := newCrashWorld(t, 1)
+	text, err := os.ReadFile(w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound := strings.Replace(string(text), "    policy: library\n", "    policy: library\n    dpop_bound_access_tokens: true\n", 1)
+	if err := os.WriteFile(w.config, []byte(bound), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		p, key, uri := w.start("dpop.after-consume"), newProver(t, "ES256"), w.broker+"/token"
+		o := w.visit(newCitizen(t), "person-0") // it asks for tokens without a proof, in vain
+		form := w.service.tokenForm(o.code, o.request.Verifier)
+		asked, err := sendProof(t, "POST", uri, key.proof("POST", uri, "", ""), form, asBasic("library"))
+		if err != nil || o.code == "" || o.tokens != 0 {
+			t.Fatalf("before the crash: %+v, %v", o, err)
+		}
+		proof := key.proof("POST", uri, asked.nonce, "")
+		if got, err := sendProof(t, "POST", uri, proof, form, asBasic("library")); err == nil || !p.ended() {
+			t.Fatalf("the broker did not die: %d", got.status)
+		}
+		p.stop()
+		p = w.start("")
+		if got, err := sendProof(t, "POST", uri, proof, form, asBasic("library")); err != nil || !got.is(400, "invalid_dpop_proof") {
+			t.Errorf("the same proof after the crash: %d %v, %v", got.status, got.said["error"], err)
+		}
+		// The nonce of the dead broker is good at this one.
+		if got, err := sendProof(t, "POST", uri, key.proof("POST", uri, asked.nonce, ""), form, asBasic("library")); err != nil || got.status != 200 {
+			t.Errorf("the next proof: %d %v, %v", got.status, got.said["error"], err)
+		}
+		p.stop()
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/voussoir-id/voussoir/failpoint"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/protocol"
 )
@@ -17,6 +18,7 @@ import (
 const (
 	maxProof   = 8 << 10          // bytes
 	proofAge   = 60 * time.Second // how long ago a proof may have been made
+	proofSkew  = 10 * time.Second // how far apart the clocks of replicas may be
 	proofAhead = 30 * time.Second // how far clocks of clients may be ahead (FAPI 2.0 wants 10 s at least, 60 s at most)
 )
 
@@ -165,11 +167,12 @@ func (c proof) fault(method, uri string, now time.Time) string {
 // temporarily_unavailable, and the client's next proof is a new one.
 func (p *Provider) useUp(r *http.Request, c proof, jkt string) error {
 	sum := sha256.Sum256([]byte(jkt + "\x00" + c.jti))
-	until := time.Unix(c.iat, 0).Add(proofAge + time.Second)
+	until := time.Unix(c.iat, 0).Add(proofAge + proofSkew)
 	first, err := p.Once.Consume(r.Context(), "dpop", hex.EncodeToString(sum[:]), until, p.Now())
 	if err != nil {
 		return unavailable(err)
 	}
+	failpoint.Here("dpop.after-consume")
 	if !first {
 		return errProof("was used before")
 	}

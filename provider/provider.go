@@ -6,7 +6,7 @@
 //
 // Read in the order of a login: harden.go, par.go, requestobject.go, authorize.go,
 // authorize_params.go, codes.go (login calls it), answer.go, jarm.go, token.go,
-// accesstoken.go, idtoken.go, userinfo.go, revoke.go, introspect.go, encrypt.go.
+// confirmation.go, dpop.go, accesstoken.go, idtoken.go, userinfo.go, revoke.go, introspect.go, encrypt.go.
 package provider
 
 import (
