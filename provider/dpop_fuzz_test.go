@@ -1,10 +1,8 @@
 package provider
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"net/url"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -36,31 +34,38 @@ func TestNormalURI_IsOneSpelling_RFC3986_6_2(t *testing.T) {
 	}
 }
 
-// FuzzDPoPProof: whatever a stranger sends as a proof, he does not read with a stolen
-// token nor break anything; his own key is of no use.
+// FuzzDPoPProof: whatever a stranger says in a proof, signed by his own key or not, he
+// does not read with a stolen token nor break anything.
 func FuzzDPoPProof(f *testing.F) {
 	w := newProofWorld(f)
 	h, thief := holders()[0], holders()[1]
 	access := w.boundToken(h)
-	f.Add(w.proof(thief, "GET", PathUserInfo, access))
-	for _, spoiled := range badProofs() {
-		header, claims := w.parts(thief, "GET", PathUserInfo, access)
-		f.Add(strings.Join(spoiled(thief, header, claims), ","))
+	seed := func(changes ...spoil) {
+		for _, route := range []struct{ method, path, token string }{{"GET", PathUserInfo, access}, {"POST", PathToken, ""}} {
+			header, claims := w.parts(thief, route.method, route.path, route.token, changes...)
+			head, _ := json.Marshal(header)
+			body, _ := json.Marshal(claims)
+			f.Add(string(head), string(body))
+		}
 	}
-	f.Fuzz(func(t *testing.T, raw string) {
-		got := w.do(with(readRequest("DPoP", access), raw))
-		if got.status != 401 || !json.Valid([]byte(got.body)) {
-			t.Errorf("got %d %s", got.status, got.body)
-		}
-		r := post(PathToken, tokenForm(newHandle()))
-		basic(r, "bound", secret)
-		if got := w.do(with(r, raw)); got.status != 400 || !json.Valid([]byte(got.body)) {
-			t.Errorf("got %d %s", got.status, got.body)
-		}
-		if payload, err := base64.RawURLEncoding.DecodeString(raw); err == nil {
-			if c, err := parseProof(payload); err == nil && (c.jti == "" || c.htm == "" || c.htu == "" || c.iat <= 0) {
-				t.Errorf("parseProof accepts %s", strconv.Quote(string(payload)))
+	seed()
+	seed(spoil{header: map[string]any{"jwk": h.jwk()}})
+	seed(spoil{header: map[string]any{"alg": "none"}, claims: map[string]any{"htu": "HTTPS://Broker.example:443/%75serinfo?#"}})
+	seed(spoil{claims: map[string]any{"nbf": worldStart, "exp": 1.5, "jti": []int{1}}})
+	f.Add("not.a.jws", "{}")
+	f.Fuzz(func(t *testing.T, head, body string) {
+		for _, proof := range []string{thief.signRaw(head, body), head} {
+			if got := w.do(with(readRequest("DPoP", access), proof)); got.status != 401 || !json.Valid([]byte(got.body)) {
+				t.Errorf("userinfo: %d %s", got.status, got.body)
 			}
+			r := post(PathToken, tokenForm(newHandle()))
+			basic(r, "bound", secret)
+			if got := w.do(with(r, proof)); got.status != 400 || !json.Valid([]byte(got.body)) {
+				t.Errorf("token: %d %s", got.status, got.body)
+			}
+		}
+		if c, err := parseProof([]byte(body)); err == nil && (c.jti == "" || c.htm == "" || c.htu == "" || c.iat <= 0) {
+			t.Errorf("parseProof accepts %q", body)
 		}
 	})
 }
