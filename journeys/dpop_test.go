@@ -121,6 +121,16 @@ func (p prover) jwk() map[string]string {
 	return nil
 }
 
+// thumbprint names the key (RFC 7638): its members are in order, as json sorts them.
+func (p prover) thumbprint() string {
+	raw, err := json.Marshal(p.jwk())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	sum := sha256.Sum256(raw)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
 // proof is for one request; nonce and token may be "".
 func (p prover) proof(method, uri, nonce, token string) string {
 	p.t.Helper()
@@ -209,7 +219,7 @@ func (w *truthWorld) proofs(t *testing.T, each func(string, func(string) string)
 	}
 	each("dpop_signing_alg_values_supported", func(alg string) string {
 		s, p := newService(t, w.broker, "bound"), newProver(t, alg)
-		r := s.start("openid", nil)
+		r := s.start("openid", url.Values{"dpop_jkt": {p.thumbprint()}})
 		form := s.tokenForm(w.signIn(t, s, r).Get("code"), r.Verifier)
 		redeem := func(proof string) proven { return send("POST", "/token", proof, form, asBasic(s.id)) }
 		if got := redeem(""); !got.is(400, "invalid_request") {
@@ -234,6 +244,11 @@ func (w *truthWorld) proofs(t *testing.T, each func(string, func(string) string)
 			if got != 401 {
 				return fmt.Sprintf("userinfo %s: %d", name, got)
 			}
+		}
+		r = s.start("openid", url.Values{"dpop_jkt": {p.thumbprint()}})
+		form = s.tokenForm(w.signIn(t, s, r).Get("code"), r.Verifier)
+		if got := redeem(newProver(t, alg).proof("POST", w.broker+"/token", asked.nonce, "")); !got.is(400, "invalid_grant") {
+			return fmt.Sprintf("a code for one key, by another: %d %v", got.status, got.said["error"])
 		}
 		proof := p.proof("GET", w.broker+"/userinfo", "", token)
 		return can(read("DPoP", proof) == 200 && read("DPoP", proof) == 401)

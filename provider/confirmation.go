@@ -87,10 +87,11 @@ func otherKey(g login.Grant, proven confirmation) string {
 // scheme DPoP: neither side may believe in a protection that is not there (RFC 9449
 // sections 7.1 and 7.2).
 func (p *Provider) holds(h http.Header, r *http.Request, token string, to confirmation) error {
+	if to.X5T != "" { // RFC 8705 section 3: nobody can show a certificate here
+		return errToken("bound to a certificate")
+	}
 	dpop := usesDPoP(r)
 	switch {
-	case to.X5T != "": // RFC 8705 section 3: nobody can show a certificate here
-		return errToken("bound to a certificate")
 	case to.JKT == "" && dpop:
 		return errToken("not bound to a key")
 	case to.JKT != "" && !dpop:
