@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 
 // homes is where a third-party module may be imported, tests included.
 var homes = map[string][]string{
-	"github.com/go-jose/go-jose":            {"keys", "federation", "federation/oidc", "provider", "verification"},
+	"github.com/go-jose/go-jose":            {"keys", "federation", "federation/oidc", "provider", "verification", "bench"},
 	"modernc.org/sqlite":                    {"store/sql"},
 	"database/sql":                          {"store/sql"},
 	"github.com/pressly/goose":              {"store/sql"},
