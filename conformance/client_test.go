@@ -140,14 +140,10 @@ func (o *op) exchange(t *testing.T, method, path string, form url.Values, prepar
 	return r
 }
 
-// userinfo asks with a token in the header, under this scheme.
+// userinfo asks with a token in the header, under this scheme; a POST has no body.
 func (c *client) userinfo(t *testing.T, method, scheme, token string) reply {
 	t.Helper()
-	var form url.Values
-	if method == http.MethodPost {
-		form = url.Values{}
-	}
-	return c.exchange(t, method, "/userinfo", form, func(r *http.Request) {
+	return c.exchange(t, method, "/userinfo", nil, func(r *http.Request) {
 		r.Header.Set("Authorization", scheme+" "+token)
 		if c.constrain != nil {
 			c.constrain(r)

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -22,30 +21,19 @@ func TestFapi2MessageSigning(t *testing.T) { runPlan(t, "TestFapi2MessageSigning
 // objects, and the answers are signed too (JARM).
 func fapi2Suite(t *testing.T, signing bool) *suite {
 	t.Helper()
-	ids := []string{"first", "second"}
 	redirects := map[string]string{"first": suiteHost + "callback", "second": suiteHost + "callback?dummy1=lorem&dummy2=ipsum"}
-	rings, lines := map[string]*keys.Ring{}, []string{}
-	for _, id := range ids {
+	clients, rings := documented(t, "fapi clients"), map[string]*keys.Ring{}
+	for id := range redirects {
 		// An RSA key as well: RS256 must be refused although there is a key for it.
 		rings[id] = newRing(t, time.Now, "ES256", "RS256")
 		jwks, _ := rings[id].JWKS()
-		text := fmt.Sprintf(`id: %s
-			name: { en: "Conformance suite" }
-			redirect_uris: ["%s"]
-			sector: %s.example
-			token_endpoint_auth_method: private_key_jwt
-			token_endpoint_auth_signing_alg: ES256
-			jwks: %s
-			require_par: true
-			require_state: false
-			require_nonce: false
-			exception_reason: "conformance suite"`, id, redirects[id], id, jwks)
-		if signing {
-			text += "\nrequest_object_signing_alg: ES256\nrequire_signed_request_object: true\nauthorization_signed_response_alg: ES256"
-		}
-		lines = append(lines, text)
+		clients = strings.ReplaceAll(clients, "PUBLIC-KEYS-OF-"+id, string(jwks))
 	}
-	s := &suite{op: start(t, lines...), pkce: true, pushed: true, signed: signing}
+	if signing {
+		line := "    policy: conformance\n"
+		clients = strings.ReplaceAll(clients, line, line+documented(t, "signing lines"))
+	}
+	s := &suite{op: start(t, clients), pkce: true, pushed: true, signed: signing}
 	if signing {
 		s.mode = "jwt"
 	}
@@ -134,7 +122,7 @@ func messageTests() map[string]test {
 		"ensure-request-object-with-nbf-over-60-fails":                       refused(bad, claim("nbf", in(-70*time.Minute))),
 		"ensure-signed-request-object-with-RS256-fails":                      refused(bad, func(r *request) { r.alg = "RS256" }),
 		"ensure-request-object-signature-algorithm-is-not-none":              refused(bad, func(r *request) { r.alg = "none" }),
-		"ensure-request-object-with-invalid-signature-fails":                 refused(bad, func(r *request) { r.break_ = true }),
+		"ensure-request-object-with-invalid-signature-fails":                 refused(bad, func(r *request) { r.tamper = true }),
 		"ensure-matching-key-in-authorization-request":                       anotherSigned,
 		"ensure-unsigned-request-at-par-endpoint-fails":                      unsignedAtPAR,
 		"par-authorization-request-containing-request_uri": refused(bad, func(r *request) {

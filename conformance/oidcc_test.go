@@ -3,7 +3,6 @@ package conformance
 import (
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,26 +11,14 @@ import (
 	"time"
 )
 
-// The two clients of the basic plans, registered as docs/certification.md says: the
-// suite sends neither PKCE nor, in one module, a nonce.
-func basicClients() []string {
-	client := func(id, more string) string {
-		return fmt.Sprintf(`id: %s
-			name: { en: "Conformance suite" }
-			redirect_uris: [%scallback]
-			sector: %s.example
-			client_secret_sha256: "%s"
-			require_pkce: false
-			require_nonce: false
-			exception_reason: "conformance suite"
-			id_token_signed_response_alg: RS256%s`, id, suiteHost, id, secretHash("secret-of-"+id), more)
-	}
-	return []string{client("first", ""), client("second", ""), client("poster", "\ntoken_endpoint_auth_method: client_secret_post")}
-}
-
+// basicSuite is a broker with the clients of docs/certification.md.
 func basicSuite(t *testing.T, mode string) *suite {
 	t.Helper()
-	o := start(t, basicClients()...)
+	clients := documented(t, "basic clients")
+	for _, id := range []string{"first", "second", "poster"} {
+		clients = strings.ReplaceAll(clients, "SHA256-OF-THE-SECRET-OF-"+id, secretHash("secret-of-"+id))
+	}
+	o := start(t, clients)
 	of := func(id string) *client {
 		return &client{op: o, id: id, secret: "secret-of-" + id, redirect: suiteHost + "callback"}
 	}
@@ -75,7 +62,7 @@ var profile = []string{"given_name", "family_name", "preferred_username", "birth
 // basicTests are the modules of oidcc-basic and oidcc-formpost-basic.
 func basicTests() map[string]test {
 	return map[string]test{
-		"oidcc-server":                simply(func(*request) {}),
+		"oidcc-server":                server,
 		"oidcc-response-type-missing": responseTypeMissing,
 		"oidcc-idtoken-signature":     idTokenSignature,
 		"oidcc-idtoken-unsigned":      idTokenUnsigned,
@@ -120,6 +107,14 @@ func basicTests() map[string]test {
 	}
 }
 
+// A plain sign-in; also in a browser that does not say where a form comes from.
+func server(t *testing.T, s *suite) {
+	s.signIn(t, newBrowser(t), s.request(s.first))
+	old := newBrowser(t)
+	old.plain = true
+	s.signIn(t, old, s.request(s.first).with("prompt", "consent"))
+}
+
 func responseTypeMissing(t *testing.T, s *suite) {
 	s.ask(t, newBrowser(t), s.request(s.first).without("response_type")).returned(t, "invalid_request")
 }
@@ -153,14 +148,12 @@ func idTokenUnsigned(t *testing.T, s *suite) {
 
 func userinfo(t *testing.T, s *suite, method string, inBody bool) {
 	x := s.signIn(t, newBrowser(t), s.request(s.first).with("scope", "openid email"))
-	var r reply
+	r := s.first.userinfo(t, method, "Bearer", x.access)
 	if inBody { // RFC 6750 section 2.2
 		r = s.exchange(t, method, "/userinfo", url.Values{}, func(req *http.Request) {
 			body := url.Values{"access_token": {x.access}}.Encode()
 			req.Body, req.ContentLength = readCloser(body), int64(len(body))
 		})
-	} else {
-		r = s.first.userinfo(t, method, "Bearer", x.access)
 	}
 	if r.status != http.StatusOK || r.body["sub"] != x.sub() || r.body["email"] != "camille@mail.example" || r.body["email_verified"] != true {
 		t.Errorf("userinfo: %d %v", r.status, r.body)

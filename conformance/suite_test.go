@@ -33,7 +33,7 @@ type request struct {
 	claims map[string]any
 	signer *client
 	alg    string // "": ES256
-	break_ bool   // change the signature
+	tamper bool   // change the signature
 	beside url.Values
 }
 
@@ -89,7 +89,7 @@ func (s *suite) object(t *testing.T, r *request) string {
 		alg = "ES256"
 	}
 	compact := r.signer.sign(t, alg, "oauth-authz-req+jwt", claims)
-	if r.break_ {
+	if r.tamper {
 		compact = tampered(compact)
 	}
 	return compact

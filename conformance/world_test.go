@@ -72,15 +72,15 @@ type op struct {
 // person signs in everywhere; the identity provider is "upstream".
 const person = "camille"
 
-// start runs a broker with these clients, each a list of lines of YAML.
-func start(t *testing.T, clients ...string) *op {
+// start runs a broker with these clients.
+func start(t *testing.T, clients string) *op {
 	t.Helper()
 	dir, port := t.TempDir(), freePort(t)
 	o := &op{issuer: fmt.Sprintf("http://localhost:%d", port), clockFile: filepath.Join(dir, "clock"), http: &http.Client{Timeout: 30 * time.Second}}
 	t.Cleanup(o.http.CloseIdleConnections)
 	o.pass(t, 0)
 	config := filepath.Join(dir, "voussoir.yaml")
-	if err := os.WriteFile(config, []byte(o.config(port, filepath.Join(dir, "data"), o.upstream(t), clients)), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(o.config(port, filepath.Join(dir, "data"), o.upstream(t), documented(t, "policy"), clients)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	o.run(t, config)
@@ -151,13 +151,24 @@ func newRing(t *testing.T, now func() time.Time, algs ...string) *keys.Ring {
 	return ring
 }
 
-// released is what the policy of the plans allows, all of it required: the suite's
-// browser ticks no boxes.
-var released = strings.Fields("given_name family_name preferred_username birthdate gender email")
+// documented is a block of YAML of docs/certification.md, by its first line, with
+// the suite's address where our tests wait for its answers.
+func documented(t *testing.T, name string) string {
+	t.Helper()
+	page, err := os.ReadFile("../docs/certification.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(page), "```yaml\n# "+name+"\n")
+	block, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatalf("docs/certification.md has no block %q", name)
+	}
+	return strings.ReplaceAll(block, "https://www.certification.openid.net/test/a/ALIAS/", suiteHost)
+}
 
-func (o *op) config(port int, data, upstream string, clients []string) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, `
+func (o *op) config(port int, data, upstream, policy, clients string) string {
+	return fmt.Sprintf(`
 issuer: %s
 listen: 127.0.0.1:%d
 development: true
@@ -173,26 +184,7 @@ providers:
     userinfo: { fetch: true }
     acr: { max: eidas1, map: { eidas1: eidas1 } }
     civil_identity: true
-policies:
-  - id: conformance
-    version: 1
-    purpose: { en: "Try everything" }
-    legal_basis: consent
-    retention: P1D
-    consent_validity: P1Y
-    claims:
-`, o.issuer, port, data, upstream, upstreamSecret)
-	for _, c := range released {
-		fmt.Fprintf(&text, "      - { name: %s, required: true }\n", c)
-	}
-	text.WriteString("clients:\n")
-	for _, c := range clients {
-		for i, line := range strings.Split(strings.TrimSpace(c), "\n") {
-			text.WriteString(map[bool]string{true: "  - ", false: "    "}[i == 0] + strings.TrimSpace(line) + "\n")
-		}
-		text.WriteString("    policy: conformance\n")
-	}
-	return text.String()
+%s%s`, o.issuer, port, data, upstream, upstreamSecret, policy, clients)
 }
 
 // run starts the broker and stops it with the test.
