@@ -42,16 +42,23 @@ type reply struct {
 // str is a member of the reply that is a string, else "".
 func (r reply) str(name string) string { s, _ := r.body[name].(string); return s }
 
-// send posts a form to an endpoint as this client. Every request that a client
-// makes by itself goes through here or through userinfo, so that a proof of
-// possession has one place each.
-func (c *client) send(t *testing.T, method, path string, form url.Values) reply {
+// call sends one request of the client's own; prepare may add to it. A proof of
+// possession is added here, for /par, /token and /userinfo alike, and nowhere else.
+func (c *client) call(t *testing.T, method, path string, form url.Values, prepare func(*http.Request)) reply {
 	t.Helper()
-	form = maps.Clone(form)
 	return c.exchange(t, method, path, form, func(r *http.Request) {
+		prepare(r)
 		if c.constrain != nil {
 			c.constrain(r)
 		}
+	})
+}
+
+// send posts a form to an endpoint with the client's credentials.
+func (c *client) send(t *testing.T, method, path string, form url.Values) reply {
+	t.Helper()
+	form = maps.Clone(form)
+	return c.call(t, method, path, form, func(r *http.Request) {
 		c.authenticate(t, form, r)
 		r.Body = readCloser(form.Encode())
 		r.ContentLength = int64(len(form.Encode()))
@@ -143,11 +150,8 @@ func (o *op) exchange(t *testing.T, method, path string, form url.Values, prepar
 // userinfo asks with a token in the header, under this scheme; a POST has no body.
 func (c *client) userinfo(t *testing.T, method, scheme, token string) reply {
 	t.Helper()
-	return c.exchange(t, method, "/userinfo", nil, func(r *http.Request) {
+	return c.call(t, method, "/userinfo", nil, func(r *http.Request) {
 		r.Header.Set("Authorization", scheme+" "+token)
-		if c.constrain != nil {
-			c.constrain(r)
-		}
 	})
 }
 

@@ -150,7 +150,7 @@ func userinfo(t *testing.T, s *suite, method string, inBody bool) {
 	x := s.signIn(t, newBrowser(t), s.request(s.first).with("scope", "openid email"))
 	r := s.first.userinfo(t, method, "Bearer", x.access)
 	if inBody { // RFC 6750 section 2.2
-		r = s.exchange(t, method, "/userinfo", url.Values{}, func(req *http.Request) {
+		r = s.first.call(t, method, "/userinfo", url.Values{}, func(req *http.Request) {
 			body := url.Values{"access_token": {x.access}}.Encode()
 			req.Body, req.ContentLength = readCloser(body), int64(len(body))
 		})
