@@ -22,13 +22,13 @@ import (
 type client struct {
 	*op
 	id, redirect string
-	secret       string                // with ring nil: HTTP Basic, or in the form
-	inForm       bool                  //
-	ring         *keys.Ring            // private_key_jwt
-	alg          string                // of its assertions; "none": unsigned
-	assert       func(map[string]any)  // changes the claims of its assertions
-	mute         bool                  // sends no credentials
-	constrain    func(r *http.Request) // proves possession (DPoP, mutual TLS) on each of its requests; nil: none
+	secret       string               // with ring nil: HTTP Basic, or in the form
+	inForm       bool                 //
+	ring         *keys.Ring           // private_key_jwt
+	alg          string               // of its assertions; "none": unsigned
+	assert       func(map[string]any) // changes the claims of its assertions
+	mute         bool                 // sends no credentials
+	holder       *holder              // proves possession on each of its requests; nil: none
 }
 
 // reply is what an endpoint says to a client.
@@ -46,12 +46,20 @@ func (r reply) str(name string) string { s, _ := r.body[name].(string); return s
 // possession is added here, for /par, /token and /userinfo alike, and nowhere else.
 func (c *client) call(t *testing.T, method, path string, form url.Values, prepare func(*http.Request)) reply {
 	t.Helper()
-	return c.exchange(t, method, path, form, func(r *http.Request) {
-		prepare(r)
-		if c.constrain != nil {
-			c.constrain(r)
-		}
-	})
+	send := func() reply {
+		return c.exchange(t, method, path, form, func(r *http.Request) {
+			prepare(r)
+			if c.holder != nil {
+				c.holder.prove(t, r)
+			}
+		})
+	}
+	answer := send()
+	if c.holder != nil && c.holder.heard(answer) {
+		answer = send()
+		c.holder.heard(answer)
+	}
+	return answer
 }
 
 // send posts a form to an endpoint with the client's credentials.

@@ -7,7 +7,7 @@
 // Read plans_test.go first: which modules there are, and what each is about. Then
 // world_test.go (a broker whose clock can be turned), browser_test.go (a browser
 // without JavaScript), client_test.go (a relying party that can do wrong), and
-// the modules themselves, oidcc_test.go and fapi2_test.go.
+// the modules themselves, oidcc_test.go, fapi2_test.go and dpop_test.go.
 //
 //	go test ./conformance -run 'TestOidccBasic/oidcc-codereuse$'
 package conformance

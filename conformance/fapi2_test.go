@@ -38,7 +38,7 @@ func fapi2Suite(t *testing.T, signing bool) *suite {
 		s.mode = "jwt"
 	}
 	of := func(id string) *client {
-		return &client{op: s.op, id: id, ring: rings[id], alg: "ES256", redirect: redirects[id]}
+		return &client{op: s.op, id: id, ring: rings[id], alg: "ES256", redirect: redirects[id], holder: newHolder(t, s.op)}
 	}
 	s.first, s.second = of("first"), of("second")
 	return s
@@ -47,7 +47,7 @@ func fapi2Suite(t *testing.T, signing bool) *suite {
 // securityTests are the modules of fapi2-security-profile-final; they are those of
 // message signing too.
 func securityTests() map[string]test {
-	return named(map[string]test{
+	tests := named(map[string]test{
 		"discovery-end-point-verification":                                         fapiDiscovery,
 		"happy-flow":                                                               fapiHappyFlow,
 		"user-rejects-authentication":                                              fapiUserRejects,
@@ -99,6 +99,8 @@ func securityTests() map[string]test {
 		"par-test-array-as-audience-fails":            asserting(func(s *suite, m map[string]any) { m["aud"] = []string{s.issuer} }),
 		"par-test-par-endpoint-url-as-audience-fails": asserting(func(s *suite, m map[string]any) { m["aud"] = s.issuer + "/par" }),
 	})
+	maps.Copy(tests, dpopTests())
+	return tests
 }
 
 // messageTests are the modules of fapi2-message-signing-final.

@@ -30,8 +30,6 @@ type module struct {
 
 // The features that modules wait for.
 const (
-	dpop         = "DPoP"
-	constrained  = "DPoP or mutual TLS"
 	refresh      = "refresh tokens"
 	registration = "dynamic registration"
 	logout       = "logout"
