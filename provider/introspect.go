@@ -45,6 +45,9 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if c.AuthMethod == clients.Public {
+		return errClient("public: anyone could ask about tokens in its name") // RFC 7662 section 2.1
+	}
 	token := r.PostForm.Get("token")
 	if token == "" {
 		return invalid("token is missing")

@@ -114,7 +114,7 @@ func (s opServer) VerifyAuthRequest(ctx context.Context, r *op.Request[oidc.Auth
 	}
 	x.client = client
 	x.req = protocol.AuthRequest{ClientID: client.ID, RedirectURI: redirectURI}
-	return &op.ClientRequest[oidc.AuthRequest]{Request: r, Client: opClient{client}}, nil
+	return &op.ClientRequest[oidc.AuthRequest]{Request: r, Client: opClient{client, []string{redirectURI}}}, nil
 }
 
 // Authorize runs after: its error goes back to the service.
@@ -134,7 +134,7 @@ func (s opServer) VerifyClient(ctx context.Context, _ *op.Request[op.ClientCrede
 	if x.bound, x.err = s.p.bind(x.request, x.client); x.err != nil {
 		return nil, oidc.ErrInvalidRequest()
 	}
-	return opClient{x.client}, nil
+	return opClient{x.client, nil}, nil
 }
 
 // CodeExchange runs for an authenticated client.
@@ -144,14 +144,25 @@ func (s opServer) CodeExchange(ctx context.Context, _ *op.ClientRequest[oidc.Acc
 	return op.NewResponse(nil), nil
 }
 
-// opClient shows a client to the library's checks: a web client (so that no
-// loopback rule loosens the comparison of redirect URIs), codes only, no globs.
-type opClient struct{ c *clients.Client }
+// opClient shows a client to the library's checks: codes only, no globs, and of its
+// redirect URIs the one that we have proven, so that none of the library's own
+// ways to compare them can find another.
+type opClient struct {
+	c      *clients.Client
+	proven []string
+}
 
 func (o opClient) GetID() string                     { return string(o.c.ID) }
-func (o opClient) RedirectURIs() []string            { return o.c.RedirectURIs }
+func (o opClient) RedirectURIs() []string            { return o.proven }
 func (o opClient) PostLogoutRedirectURIs() []string  { return o.c.PostLogoutURIs }
-func (opClient) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
+
+// ApplicationType is native for the sake of loopback and private-use URIs.
+func (o opClient) ApplicationType() op.ApplicationType {
+	if o.c.Native {
+		return op.ApplicationTypeNative
+	}
+	return op.ApplicationTypeWeb
+}
 func (o opClient) AuthMethod() oidc.AuthMethod       { return oidc.AuthMethod(o.c.AuthMethod) }
 func (opClient) ResponseTypes() []oidc.ResponseType {
 	return []oidc.ResponseType{oidc.ResponseTypeCode}

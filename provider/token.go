@@ -158,8 +158,8 @@ func (p *Provider) mismatch(c *clients.Client, g login.Grant, form url.Values) s
 		return "client"
 	case g.RedirectURI != form.Get("redirect_uri"):
 		return "redirect_uri"
-	case !verifies(form.Get("code_verifier"), g.CodeChallenge):
-		return "code_verifier"
+	case !verifies(form.Get("code_verifier"), g.CodeChallenge), c.AuthMethod == clients.Public && g.CodeChallenge == "":
+		return "code_verifier" // of a public client it is the only proof (RFC 9700 section 2.1.1)
 	}
 	return ""
 }

@@ -42,6 +42,7 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return errToken("client is gone")
 	}
+	readable(w.Header(), r, c)
 	if !a.isFor(p.Issuer + PathUserInfo) {
 		return errToken("for other resources")
 	}
