@@ -97,7 +97,7 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		Prompts:               []string{"none", "login", "consent", "select_account"},
 		UILocales:             []string{"fr", "en"},
 		ClaimsParameter:       true,
-		DetailTypes:           detailTypes(),
+		DetailTypes:           p.detailTypes(),
 		RequestParameter:      true,
 		RequestObjectAlgs:     signingAlgs(),
 		IssParameter:          true,

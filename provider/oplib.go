@@ -152,9 +152,9 @@ type opClient struct {
 	proven []string
 }
 
-func (o opClient) GetID() string                     { return string(o.c.ID) }
-func (o opClient) RedirectURIs() []string            { return o.proven }
-func (o opClient) PostLogoutRedirectURIs() []string  { return o.c.PostLogoutURIs }
+func (o opClient) GetID() string                    { return string(o.c.ID) }
+func (o opClient) RedirectURIs() []string           { return o.proven }
+func (o opClient) PostLogoutRedirectURIs() []string { return o.c.PostLogoutURIs }
 
 // ApplicationType is native for the sake of loopback and private-use URIs.
 func (o opClient) ApplicationType() op.ApplicationType {
@@ -163,7 +163,7 @@ func (o opClient) ApplicationType() op.ApplicationType {
 	}
 	return op.ApplicationTypeWeb
 }
-func (o opClient) AuthMethod() oidc.AuthMethod       { return oidc.AuthMethod(o.c.AuthMethod) }
+func (o opClient) AuthMethod() oidc.AuthMethod { return oidc.AuthMethod(o.c.AuthMethod) }
 func (opClient) ResponseTypes() []oidc.ResponseType {
 	return []oidc.ResponseType{oidc.ResponseTypeCode}
 }

@@ -100,6 +100,8 @@ type Config struct {
 	ACRs       func() []protocol.ACR                  // levels that some identity provider reaches now, weakest first
 	IDTokenTTL time.Duration                          // default 60 s, at most 1 h
 	Now        func() time.Time                       //
+
+	DetailTypes []DetailType // of authorization details; default none
 }
 
 // Provider serves the protocol. Safe for concurrent use.
@@ -161,6 +163,9 @@ func (cfg Config) check() error {
 	}
 	if cfg.IDTokenTTL < 0 || cfg.IDTokenTTL > time.Hour {
 		return errors.New("config: IDTokenTTL is not between 0 and 1 h")
+	}
+	if err := checkDetailTypes(cfg.DetailTypes); err != nil {
+		return err
 	}
 	if cfg.Codes.cfg.Issuer != cfg.Issuer {
 		return errors.New("config: Codes belong to another issuer")
