@@ -103,6 +103,11 @@ func (a params) detail(object map[string]json.RawMessage) (protocol.Detail, *pro
 	if err != nil {
 		return protocol.Detail{}, errDetails("authorization_details of type " + name + ": " + err.Error())
 	}
+	// It goes into tokens as it is: a type that wrote something else would break them.
+	m, err := protocol.Object(read)
+	if same, _ := text(m["type"]); err != nil || same != name {
+		return protocol.Detail{}, errDetails("authorization_details of type " + name + " cannot be read")
+	}
 	shown := t.Show(read)
 	if shown["fr"] == "" && shown["en"] == "" {
 		return protocol.Detail{}, errDetails("authorization_details of type " + name + " cannot be shown to the person")

@@ -96,6 +96,7 @@ func TestDetails_ATypeIsReadStrictlyAndPerClient_RFC9396_5(t *testing.T) {
 		"a member that is missing":             `[{"type":"parking_permit"}]`,
 		"one good object and a bad one":        `[{"type":"parking_permit","zone":"A"},{"type":"parking_permit"}]`,
 		"what the person could not read":       `[{"type":"parking_permit","zone":"X"}]`,
+		"what its type reads into no JSON":     `[{"type":"parking_permit","zone":"\""}]`,
 	} {
 		refused[name] = raw
 	}
@@ -219,4 +220,37 @@ func TestNew_RefusesDetailsThatNobodyCouldSee(t *testing.T) {
 	if _, err := New(cfg); err != nil {
 		t.Errorf("New = %v", err)
 	}
+}
+
+// FuzzDetails: whatever is sent, what passes has been read by its type, can be shown
+// and is asked for on a page.
+func FuzzDetails(f *testing.F) {
+	for _, raw := range refusedDetails() {
+		f.Add(raw)
+	}
+	f.Add(`[{"type":"parking_permit","zone":"A"}]`)
+	f.Add(`[{"zone":"A","type":"parking_permit"},{"type":"parking_permit","zone":"B"}]`)
+	w := newWorld(f)
+	w.p.DetailTypes = []DetailType{parking()}
+	client, _ := w.set.Get("library")
+	client.AuthorizationDetailTypes = []string{"parking_permit"}
+	f.Fuzz(func(t *testing.T, raw string) {
+		req := protocol.AuthRequest{RedirectURI: redirect}
+		a := params{p: w.p, client: client, form: request("authorization_details", raw), req: &req}
+		if err := a.details(); err != nil {
+			if err.Code != protocol.InvalidAuthorizationDetails {
+				t.Errorf("%q: %v", raw, err)
+			}
+			return
+		}
+		if raw != "" && raw != "-" && (len(req.Details) == 0 || !req.Prompt.Consent) {
+			t.Errorf("%q passes, and nobody sees it", raw)
+		}
+		for _, d := range req.Details {
+			m, err := protocol.Object(d.Object)
+			if zone, _ := text(m["zone"]); err != nil || len(m) != 2 || len(zone) != 1 || d.Type != "parking_permit" || d.Shown["en"] == "" {
+				t.Errorf("%q passes as %+v", raw, d)
+			}
+		}
+	})
 }
