@@ -85,6 +85,7 @@ policies:
 	}
 	client("client_secret_basic", secretAuth("client_secret_basic")+"\n")
 	client("client_secret_post", secretAuth("client_secret_post")+"\n")
+	client("none", "    token_endpoint_auth_method: none\n")
 	requestClients(client, algs, string(jwks))
 	client("bound", secretAuth("client_secret_basic")+"\n    dpop_bound_access_tokens: true\n")
 	tokenClients(t, &text, client, algs)
@@ -282,6 +283,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 				f.Set("client_id", s.id)
 				f.Set("client_secret", s.secret)
 			},
+			"none": func(_ http.Header, f url.Values) { f.Set("client_id", s.id) },
 		}[v]).Status == 200)
 	})
 	each("token_endpoint_auth_signing_alg_values_supported", func(v string) string {

@@ -30,6 +30,8 @@ type tokenAnswer struct {
 	ExpiresIn   int64  `json:"expires_in"` // seconds
 	IDToken     string `json:"id_token"`
 	Scope       string `json:"scope"`
+
+	Details []json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 section 7
 }
 
 // token serves POST /token. The library calls authenticate, then redeem.
@@ -40,6 +42,9 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 		return invalid("grant_type is missing")
 	default:
 		return protocol.Fail(protocol.UnsupportedGrantType, nil, "only authorization_code is supported")
+	}
+	if r.PostForm.Get("authorization_details") != "" { // to ignore it would give more than was asked for
+		return errDetails("authorization_details cannot be narrowed at the token endpoint")
 	}
 	if err := p.freshProof(w.Header(), r); err != nil {
 		return err
@@ -161,8 +166,8 @@ func (p *Provider) mismatch(c *clients.Client, g login.Grant, form url.Values) s
 		return "client"
 	case g.RedirectURI != form.Get("redirect_uri"):
 		return "redirect_uri"
-	case !verifies(form.Get("code_verifier"), g.CodeChallenge):
-		return "code_verifier"
+	case !verifies(form.Get("code_verifier"), g.CodeChallenge), c.AuthMethod == clients.Public && g.CodeChallenge == "":
+		return "code_verifier" // of a public client it is the only proof (RFC 9700 section 2.1.1)
 	}
 	return ""
 }
@@ -215,7 +220,7 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant, 
 	failpoint.Here("token.before-answer")
 	return &tokenAnswer{
 		AccessToken: access, TokenType: a.Confirm.tokenType(), ExpiresIn: int64(ttl.Seconds()),
-		IDToken: id, Scope: a.Scope,
+		IDToken: id, Scope: a.Scope, Details: grantedDetails(a.Details),
 	}, nil
 }
 

@@ -181,6 +181,7 @@ type consentView struct {
 	Informs, Obliged          bool
 	Retention, Remember       string
 	Required, Optional        []factView
+	Details                   []string
 	TellsProvider             bool
 }
 
@@ -198,6 +199,9 @@ func (s *Site) Consent(w http.ResponseWriter, r *http.Request, p ConsentPage) er
 		Informs: p.Basis == "public_task" || p.Basis == "legal_obligation", Obliged: p.Basis == "legal_obligation",
 		Required: in.facts(p.Required), Optional: in.facts(p.Optional),
 		TellsProvider: tellsProvider(p.Required) || tellsProvider(p.Optional),
+	}
+	for _, d := range p.Details {
+		v.Details = append(v.Details, clean(d.In(in.lang)))
 	}
 	v.Retention, _ = in.duration(p.Retention)
 	if text, none := in.duration(p.Remember); !none {

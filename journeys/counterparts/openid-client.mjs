@@ -21,6 +21,7 @@ async function authentication() {
   switch (AUTH) {
     case 'basic': return client.ClientSecretBasic(CLIENT_SECRET)
     case 'post': return client.ClientSecretPost(CLIENT_SECRET)
+    case 'none': return client.None() // an app: client_id and PKCE
     case 'private_key_jwt': return client.PrivateKeyJwt(await signingKey())
   }
   throw new Error(`unknown AUTH ${AUTH}`)
