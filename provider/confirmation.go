@@ -32,6 +32,12 @@ func (c confirmation) claim() *confirmation {
 
 // bind says whom the tokens that this client asks for will be bound to, from what
 // its request proves, or refuses when it must be bound and proves nothing.
-func (p *Provider) bind(_ *http.Request, _ *clients.Client) (confirmation, error) {
-	return confirmation{}, nil
+func (p *Provider) bind(r *http.Request, c *clients.Client) (confirmation, error) {
+	var bound confirmation
+	if c.CertificateBound {
+		if bound.X5T = p.certificateThumbprint(r); bound.X5T == "" {
+			return confirmation{}, invalid("a client certificate is required")
+		}
+	}
+	return bound, nil
 }

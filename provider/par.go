@@ -43,7 +43,7 @@ type pushedAnswer struct {
 // told to the service and never to the person. The validated request is what is
 // kept; nothing of it is read twice.
 func (p *Provider) par(w http.ResponseWriter, r *http.Request) error {
-	cred, err := readCredentials(r.Header, r.PostForm)
+	cred, err := p.credentialsOf(r)
 	if err != nil {
 		return err
 	}

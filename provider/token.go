@@ -41,7 +41,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return protocol.Fail(protocol.UnsupportedGrantType, nil, "only authorization_code is supported")
 	}
-	cred, err := readCredentials(r.Header, r.PostForm)
+	cred, err := p.credentialsOf(r)
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,9 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 	if !a.isFor(p.Issuer + PathUserInfo) {
 		return errToken("for other resources")
 	}
+	if !p.boundTo(a.Confirm, r) {
+		return errToken("bound to another certificate")
+	}
 	failpoint.Here("userinfo.before-audit")
 	if err := p.record(r.Context(), audit.UserInfoServed, a, "", ""); err != nil {
 		return err
