@@ -83,16 +83,15 @@ func (c *checker) tls() {
 // else does.
 func (c *checker) loadTLS() *tls.Certificate {
 	t := c.f.TLS
-	if t.CertFile == "" || t.KeyFile == "" || !c.ok("tls") || !c.ok("tls.cert_file") || !c.ok("tls.key_file") {
+	if t.CertFile == "" || !c.ok("tls") || !c.ok("tls.cert_file") {
 		return nil
 	}
 	chain := c.readPEM("tls.cert_file", t.CertFile)
-	key := c.secret("tls.key_file", t.KeyFile, "")
-	if chain == nil || key == nil || !c.ok("tls.key_file") {
-		return nil
-	}
-	if !bytes.Contains(chain, []byte("BEGIN CERTIFICATE")) {
+	if chain != nil && !bytes.Contains(chain, []byte("BEGIN CERTIFICATE")) {
 		c.add("tls.cert_file", quote(t.CertFile)+" holds no certificate in PEM", "a file that begins with -----BEGIN CERTIFICATE-----")
+	}
+	key := c.secret("tls.key_file", t.KeyFile, "")
+	if chain == nil || key == nil || !c.ok("tls.cert_file") || !c.ok("tls.key_file") {
 		return nil
 	}
 	pair, err := tls.X509KeyPair(chain, key)
