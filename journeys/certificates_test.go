@@ -135,7 +135,7 @@ func TestInterop_OpenIDClient_MutualTLS_RFC8705(t *testing.T) {
 	for name, auth := range map[string]string{
 		"tls_client_auth":             "    token_endpoint_auth_method: tls_client_auth\n    tls_client_auth_subject_dn: CN=client,C=FR",
 		"self_signed_tls_client_auth": "    token_endpoint_auth_method: self_signed_tls_client_auth\n    jwks: {jwks}",
-		"a bound token and a secret":   secretAuth("client_secret_basic"),
+		"a bound token and a secret":  secretAuth("client_secret_basic"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPKI(t)

@@ -328,7 +328,9 @@ func TestMutualTLS_SelfSigned_RFC8705_2_2(t *testing.T) {
 	})
 }
 
-func (deadKeys) Holds(_ context.Context, _ crypto.PublicKey) (bool, error) { return false, keys.ErrUnavailable }
+func (deadKeys) Holds(_ context.Context, _ crypto.PublicKey) (bool, error) {
+	return false, keys.ErrUnavailable
+}
 
 func TestMutualTLS_AStolenTokenOpensNothing_RFC8705_3(t *testing.T) {
 	w := newTLSWorld(t)

@@ -41,7 +41,9 @@ type pki struct {
 
 func newPKI(t *testing.T, dir string) *pki {
 	p := &pki{t: t, dir: dir}
-	chain := p.issue(nil, func(c *x509.Certificate) { c.Subject.CommonName, c.IsCA, c.BasicConstraintsValid = "Authority", true, true })
+	chain := p.issue(nil, func(c *x509.Certificate) {
+		c.Subject.CommonName, c.IsCA, c.BasicConstraintsValid = "Authority", true, true
+	})
 	p.cert, p.key = chain.Leaf, chain.PrivateKey.(*ecdsa.PrivateKey)
 	p.write("authorities.pem", 0o644, "CERTIFICATE", p.cert.Raw)
 	return p
@@ -382,7 +384,9 @@ func TestTLS_CertificatesAreReadAgain_SIGHUP(t *testing.T) {
 	}
 }
 
-func rfc9440(c tls.Certificate) string { return ":" + base64.StdEncoding.EncodeToString(c.Leaf.Raw) + ":" }
+func rfc9440(c tls.Certificate) string {
+	return ":" + base64.StdEncoding.EncodeToString(c.Leaf.Raw) + ":"
+}
 
 // escapedPEM is nginx's $ssl_client_escaped_cert.
 func escapedPEM(c tls.Certificate) string {

@@ -37,7 +37,7 @@ type Loaded struct {
 	Policies    *policies.Table
 	PolicyCount int
 
-	TLS                *tls.Certificate    // of our own listener; nil: it speaks http
+	TLS                *tls.Certificate   // of our own listener; nil: it speaks http
 	ClientCertificates *CertificateSource // nil: none are asked for or read
 }
 

@@ -111,17 +111,11 @@ func TestTLS_FilesAreRead(t *testing.T) {
 }
 
 func TestLoad_MutualTLS(t *testing.T) {
-	parse := func(top, line, by string) *Loaded {
-		t.Helper()
-		text := strings.Replace(string(deploy.Example), line, by, 1)
-		got, err := Parse("testdata/mistakes/x.yaml", []byte(top+"\n"+text), environment)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return got
-	}
 	const top = `client_certificates: { trusted_proxies: [10.0.0.7, "2001:db8::/64"], header: X-Cert, authorities_file: authority.pem, address: https://mtls.id.example.org }`
-	got := parse(top, "token_endpoint_auth_method: client_secret_post  #", "token_endpoint_auth_method: client_secret_post\n    #")
+	got, err := Parse("testdata/mistakes/x.yaml", []byte(top+"\n"+string(deploy.Example)), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := []netip.Prefix{netip.MustParsePrefix("10.0.0.7/32"), netip.MustParsePrefix("2001:db8::/64")}
 	if c := got.ClientCertificates; !reflect.DeepEqual(c.Proxies, want) || c.Header != "X-Cert" || c.Address != "https://mtls.id.example.org" || c.Authorities == nil {
 		t.Errorf("certificates: %+v", c)
@@ -145,7 +139,11 @@ func TestLoad_MutualTLS(t *testing.T) {
 			t.Errorf("%s: %+v", line, c.CertificateName)
 		}
 	}
-	got = parse(top, "token_endpoint_auth_method: private_key_jwt\n    token_endpoint_auth_signing_alg: ES256", "token_endpoint_auth_method: self_signed_tls_client_auth\n    tls_client_certificate_bound_access_tokens: true")
+	text := strings.Replace(string(deploy.Example), "tls_client_certificate_bound_access_tokens: false", "tls_client_certificate_bound_access_tokens: true", 1)
+	text = strings.Replace(text, "token_endpoint_auth_method: private_key_jwt\n    token_endpoint_auth_signing_alg: ES256", "token_endpoint_auth_method: self_signed_tls_client_auth", 1)
+	if got, err = Parse("testdata/mistakes/x.yaml", []byte(top+"\n"+text), environment); err != nil {
+		t.Fatal(err)
+	}
 	if c, _ := got.Clients.Get("tax-appeals"); c.AuthMethod != clients.SelfSignedTLS || !c.CertificateBound || len(c.JWKS) == 0 {
 		t.Errorf("client: %+v", c)
 	}
