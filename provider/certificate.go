@@ -10,7 +10,6 @@ import (
 	"net/http"
 
 	"github.com/voussoir-id/voussoir/clients"
-	"github.com/voussoir-id/voussoir/keys"
 )
 
 // Certificates says how the certificates of clients reach us (RFC 8705). Which
@@ -146,13 +145,10 @@ func (p *Provider) registeredFault(ctx context.Context, c *clients.Client, cert 
 		return "", err
 	}
 	held, err := set.Holds(ctx, cert.PublicKey)
-	switch {
-	case errors.Is(err, keys.ErrUnavailable):
+	if err != nil || held {
 		return "", err
-	case err != nil || !held:
-		return "key of the certificate is not registered", nil
 	}
-	return "", nil
+	return "key of the certificate is not registered", nil
 }
 
 func weak(cert *x509.Certificate) bool {

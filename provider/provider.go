@@ -65,8 +65,8 @@ type KeySet interface {
 	// Recipient returns the key that is published for encryption with alg. On an
 	// error nothing can be sent to this client.
 	Recipient(ctx context.Context, alg string) (keys.Recipient, error)
-	// Holds reports whether key is one of those that may sign. An error that is
-	// keys.ErrUnavailable says that nobody can tell.
+	// Holds reports whether key is one of those that may sign. An error says that
+	// nobody can tell.
 	Holds(ctx context.Context, key crypto.PublicKey) (bool, error)
 }
 
