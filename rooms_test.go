@@ -22,8 +22,10 @@ var rooms = map[string][]string{
 	"audit":               {},
 	"failpoint":           {},
 	"outbound":            {},
+	"cog":                 {},
+	"cog/gen":             {},
 	"clients":             {"protocol"},
-	"identity":            {"protocol"},
+	"identity":            {"protocol", "cog"},
 	"policies":            {"protocol", "clients"},
 	"keys":                {"protocol", "audit", "outbound"},
 	"consent":             {"protocol", "identity", "audit"},
@@ -44,7 +46,7 @@ var rooms = map[string][]string{
 
 // homes is where a third-party module may be imported, tests included.
 var homes = map[string][]string{
-	"github.com/go-jose/go-jose":            {"keys", "federation", "federation/oidc", "provider", "verification"},
+	"github.com/go-jose/go-jose":            {"keys", "federation", "federation/oidc", "provider", "verification", "bench"},
 	"modernc.org/sqlite":                    {"store/sql"},
 	"database/sql":                          {"store/sql"},
 	"github.com/pressly/goose":              {"store/sql"},

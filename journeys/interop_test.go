@@ -28,6 +28,7 @@ type received struct {
 	Claims      map[string]any `json:"claims"`
 	UserInfo    map[string]any `json:"userinfo"`
 	Then        *givenUp       `json:"then"`
+	DPoP        *stolen        `json:"dpop"`
 	Error       string         `json:"error"`
 	Description string         `json:"description"`
 }

@@ -89,6 +89,7 @@ policies:
 	client("client_secret_basic", secretAuth("client_secret_basic")+"\n")
 	client("client_secret_post", secretAuth("client_secret_post")+"\n")
 	requestClients(client, algs, string(jwks))
+	client("bound", secretAuth("client_secret_basic")+"\n    dpop_bound_access_tokens: true\n")
 	certificates := &strings.Builder{}
 	w.certificateClients(t, certificates, client)
 	tokenClients(t, &text, client, algs)
@@ -309,6 +310,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 
 	w.requests(t, each, can, published)
 	w.tokens(t, each, can, published)
+	w.proofs(t, each, can)
 	w.certificateBound(t)
 
 	// Every claim, by the claims parameter alone, and nothing beside them.
@@ -372,6 +374,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 	}
 	tried = append(tried, triedRequests()...)
 	tried = append(tried, triedTokens()...)
+	tried = append(tried, "dpop_signing_alg_values_supported")
 	for member := range w.doc {
 		if !slices.Contains(tried, member) {
 			t.Errorf("the document says %s, and nobody has tried it", member)

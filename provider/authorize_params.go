@@ -45,7 +45,7 @@ func (p *Provider) parse(client *clients.Client, form url.Values, req *protocol.
 	a.answering()
 	for _, step := range []func(params) *protocol.Error{
 		params.repeated, params.unsupported, params.responseType, params.responseMode, params.state, params.nonce,
-		params.scope, params.resources, params.details, params.challenge, params.prompt, params.maxAge, params.acrValues, params.claims,
+		params.scope, params.resources, params.details, params.challenge, params.dpopKey, params.prompt, params.maxAge, params.acrValues, params.claims,
 		params.loginHint, params.uiLocales, params.idpHint, params.idTokenHint,
 	} {
 		if err := step(a); err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/voussoir-id/voussoir/clients"
 )
@@ -156,12 +157,6 @@ func weak(cert *x509.Certificate) bool {
 	return ok && k.N.BitLen() < minRSACertificate
 }
 
-// boundTo reports whether the token may be used by the one who sent r: a token that
-// is bound to a certificate needs it (RFC 8705 section 3), and any other needs none.
-func (p *Provider) boundTo(c confirmation, r *http.Request) bool {
-	return c.X5T == "" || c.X5T == p.certificateThumbprint(r)
-}
-
 // certificateMethods are the ways to prove oneself by a certificate that work here.
 func (p *Provider) certificateMethods() []clients.AuthMethod {
 	switch {
@@ -196,6 +191,21 @@ func (p *Provider) aliases() *endpointAliases {
 	return &endpointAliases{
 		PAR: at + PathPAR, Token: at + PathToken, UserInfo: at + PathUserInfo, Revocation: at + PathRevoke, Introspection: at + PathIntrospect,
 	}
+}
+
+// aliasOf is the other address of an endpoint, or "". A proof of a key may be for
+// either (RFC 9449 section 4.3): both are this endpoint.
+func (p *Provider) aliasOf(path string) string {
+	if p.aliases() == nil || !slices.Contains(AliasPaths(), path) {
+		return ""
+	}
+	return p.Certificates.Address + path
+}
+
+func sameURI(htu, alias string) bool {
+	got, ok := normalURI(htu)
+	want, known := normalURI(alias)
+	return alias != "" && ok && known && got == want
 }
 
 func (c *Certificates) check() error {

@@ -52,6 +52,8 @@ type metadataDocument struct {
 	PARRequired           bool                 `json:"require_pushed_authorization_requests"`
 	IssParameter          bool                 `json:"authorization_response_iss_parameter_supported"`
 
+	DPoPAlgs []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
+
 	RevocationEndpoint    string               `json:"revocation_endpoint"`
 	IntrospectionEndpoint string               `json:"introspection_endpoint"`
 	UserInfoAlgs          []string             `json:"userinfo_signing_alg_values_supported"`
@@ -104,6 +106,8 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		RequestParameter:      true,
 		RequestObjectAlgs:     signingAlgs(),
 		IssParameter:          true,
+
+		DPoPAlgs: dpopAlgs(),
 
 		RevocationEndpoint:    p.Issuer + PathRevoke,
 		IntrospectionEndpoint: p.Issuer + PathIntrospect,

@@ -6,8 +6,8 @@
 //
 // Read in the order of a login: harden.go, par.go, requestobject.go, authorize.go,
 // authorize_params.go, codes.go (login calls it), answer.go, jarm.go, token.go,
-// certificate.go, accesstoken.go, idtoken.go, userinfo.go, revoke.go, introspect.go,
-// encrypt.go.
+// certificate.go, confirmation.go, dpop.go, accesstoken.go, idtoken.go, userinfo.go,
+// revoke.go, introspect.go, encrypt.go.
 package provider
 
 import (

@@ -41,6 +41,9 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return protocol.Fail(protocol.UnsupportedGrantType, nil, "only authorization_code is supported")
 	}
+	if err := p.freshProof(w.Header(), r); err != nil {
+		return err
+	}
 	cred, err := p.credentialsOf(r)
 	if err != nil {
 		return err
@@ -86,7 +89,7 @@ func (p *Provider) redeem(ctx context.Context, x *exchange) (*tokenAnswer, error
 	if err != nil {
 		return nil, err
 	}
-	if reason := p.mismatch(c, g, form); reason != "" {
+	if reason := cmp.Or(p.mismatch(c, g, form), otherKey(g, x.bound)); reason != "" {
 		return nil, p.misused(ctx, c, g, reason)
 	}
 	if p.Codes.expired(g.IssuedAt) {

@@ -19,13 +19,14 @@ import (
 func (p *Provider) userInfo(w http.ResponseWriter, r *http.Request) error {
 	err := p.disclose(w, r)
 	if err != nil {
-		challenge(w.Header(), err)
+		err = atResource(err)
+		challenge(w.Header(), usesDPoP(r), err)
 	}
 	return err
 }
 
 func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
-	token, err := bearer(r)
+	token, err := presented(r)
 	if err != nil {
 		return err
 	}
@@ -45,8 +46,8 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 	if !a.isFor(p.Issuer + PathUserInfo) {
 		return errToken("for other resources")
 	}
-	if !p.boundTo(a.Confirm, r) {
-		return errToken("bound to another certificate")
+	if err := p.holds(w.Header(), r, token, a.Confirm); err != nil {
+		return err
 	}
 	failpoint.Here("userinfo.before-audit")
 	if err := p.record(r.Context(), audit.UserInfoServed, a, "", ""); err != nil {
@@ -99,10 +100,11 @@ func errToken(reason string) *protocol.Error {
 	return protocol.Fail(protocol.InvalidToken, errors.New(reason), "the access token is not valid")
 }
 
-// bearer returns the one access token of a request, from the header or, on POST,
-// from the form (RFC 6750 sections 2.1 and 2.2); never from the URL, which the
-// guard has refused. Two are an error even when they are equal.
-func bearer(r *http.Request) (string, error) {
+// presented returns the one access token of a request: from the header with the
+// scheme Bearer or DPoP or, on POST, from the form (RFC 6750 sections 2.1 and 2.2, RFC
+// 9449 section 7.1); never from the URL, which the guard has refused. Two are an error
+// even when they are equal.
+func presented(r *http.Request) (string, error) {
 	headers, form := r.Header["Authorization"], r.PostForm["access_token"]
 	switch {
 	case len(headers)+len(form) == 0:
@@ -113,20 +115,56 @@ func bearer(r *http.Request) (string, error) {
 		return form[0], nil
 	}
 	scheme, token, _ := strings.Cut(headers[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	if !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "DPoP") {
 		return "", protocol.Fail(protocol.InvalidToken, errNoToken, "an access token is required")
 	}
 	return token, nil
 }
 
-// challenge is the WWW-Authenticate header of RFC 6750 section 3.
-func challenge(h http.Header, err error) {
+// usesDPoP reports whether the token comes with the scheme DPoP.
+func usesDPoP(r *http.Request) bool {
+	headers := r.Header["Authorization"]
+	if len(headers) == 0 {
+		return false
+	}
+	scheme, _, _ := strings.Cut(headers[0], " ")
+	return strings.EqualFold(scheme, "DPoP")
+}
+
+// atResource makes 401 of what is wrong with a proof: here it stands for the token
+// (RFC 9449 section 7.1), at /token it is one more parameter.
+func atResource(err error) error {
 	var e *protocol.Error
-	switch {
-	case !errors.As(err, &e):
-	case errors.Is(e, errNoToken):
-		h.Set("WWW-Authenticate", `Bearer realm="userinfo"`)
-	case e.Code == protocol.InvalidToken || e.Code == protocol.InvalidRequest:
-		h.Set("WWW-Authenticate", `Bearer realm="userinfo", error="`+string(e.Code)+`", error_description="`+e.Description+`"`)
+	if !errors.As(err, &e) || e.Code != protocol.InvalidDPoPProof && e.Code != protocol.UseDPoPNonce {
+		return err
+	}
+	here := *e
+	here.Status = http.StatusUnauthorized
+	return &here
+}
+
+// challenge is the WWW-Authenticate header: both schemes are named, and what is
+// wrong is said with the one that was used (RFC 6750 section 3, RFC 9449 sections 7.1
+// and 7.2).
+func challenge(h http.Header, dpop bool, err error) {
+	var e *protocol.Error
+	if !errors.As(err, &e) {
+		return
+	}
+	fault := ""
+	if !errors.Is(e, errNoToken) {
+		switch e.Code {
+		case protocol.InvalidToken, protocol.InvalidRequest, protocol.InvalidDPoPProof, protocol.UseDPoPNonce:
+			fault = `, error="` + string(e.Code) + `", error_description="` + e.Description + `"`
+		default:
+			return
+		}
+	}
+	bearer, proof := `Bearer realm="userinfo"`, `DPoP realm="userinfo"`
+	algs := `, algs="` + strings.Join(dpopAlgs(), " ") + `"`
+	if dpop {
+		h["Www-Authenticate"] = []string{proof + fault + algs, bearer}
+	} else {
+		h["Www-Authenticate"] = []string{bearer + fault, proof + algs}
 	}
 }

@@ -8,7 +8,8 @@ import { mtlsFetch } from './mtls-fetch.mjs'
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}', REQUEST = 'plain', RESPONSE = 'plain' } = process.env
 // USERINFO_ALG: what it is registered for; THEN=revoke: give the token up afterwards.
 // DECRYPT_JWK: its key for encrypted ID tokens and userinfo.
-const { USERINFO_ALG, THEN, DECRYPT_JWK } = process.env
+// DPOP: the algorithm of the key that its tokens are to be bound to.
+const { USERINFO_ALG, THEN, DECRYPT_JWK, DPOP } = process.env
 // CERT, KEY: its certificate, under the authority CA; THEN=steal: use the token without it afterwards.
 const { CA, CERT, KEY } = process.env
 const redirectURI = `http://127.0.0.1:${PORT}/callback`
@@ -49,6 +50,8 @@ if (DECRYPT_JWK) {
   const key = await crypto.subtle.importKey('jwk', { ...jwk, alg: undefined, use: undefined }, { name: 'ECDH', namedCurve: 'P-256' }, false, ['deriveBits'])
   client.enableDecryptingResponses(config, ['A256GCM'], { key, kid: jwk.kid, alg: 'ECDH-ES' })
 }
+const proving = async () => ({ DPoP: client.getDPoPHandle(config, await client.randomDPoPKeyPair(DPOP)) })
+const dpop = DPOP ? await proving() : undefined
 const started = new Map() // state → what the callback must match
 
 async function start() {
@@ -65,13 +68,14 @@ async function start() {
     code_challenge_method: 'S256',
     ...JSON.parse(EXTRA),
   }
+  if (dpop) parameters.dpop_jkt = await dpop.DPoP.calculateThumbprint() // the code is for this key only
   switch (REQUEST) {
     case 'plain': return client.buildAuthorizationUrl(config, parameters)
-    case 'pushed': return client.buildAuthorizationUrlWithPAR(config, parameters)
+    case 'pushed': return client.buildAuthorizationUrlWithPAR(config, parameters, dpop)
     case 'signed': return client.buildAuthorizationUrlWithJAR(config, parameters, await signingKey())
     case 'signed and pushed': {
       const object = await client.buildAuthorizationUrlWithJAR(config, parameters, await signingKey())
-      return client.buildAuthorizationUrlWithPAR(config, object.searchParams)
+      return client.buildAuthorizationUrlWithPAR(config, object.searchParams, dpop)
     }
   }
   throw new Error(`unknown REQUEST ${REQUEST}`)
@@ -93,10 +97,11 @@ async function finish(request, url) {
     body = Buffer.concat(chunks).toString()
     checked = new Request(url, { method: 'POST', body, headers: { 'content-type': 'application/x-www-form-urlencoded' } })
   }
-  const tokens = await client.authorizationCodeGrant(config, checked, started.get(stateOf(body ? new URLSearchParams(body) : url.searchParams)))
+  const tokens = await client.authorizationCodeGrant(config, checked, started.get(stateOf(body ? new URLSearchParams(body) : url.searchParams)), undefined, dpop)
   const claims = tokens.claims()
-  const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub)
+  const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub, dpop)
   const received = { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }
+  if (dpop) received.dpop = await stolen(tokens, claims.sub)
   if (THEN === 'steal') received.then = { userinfo: await withoutCertificate(tokens.access_token) }
   if (THEN === 'revoke') received.then = await giveUp(tokens.access_token, claims.sub)
   return received
@@ -105,6 +110,16 @@ async function finish(request, url) {
 async function withoutCertificate(token) {
   const url = config.serverMetadata().mtls_endpoint_aliases.userinfo_endpoint
   return (await mtlsFetch({ ca: CA })(url, { headers: { authorization: `Bearer ${token}` } })).status
+}
+
+// What whoever has got hold of the token can do with it.
+async function stolen(tokens, sub) {
+  const status = (e) => e.status ?? e.cause?.status ?? e.code
+  const read = async (options) => client.fetchUserInfo(config, tokens.access_token, sub, options).then(() => 200, status)
+  return {
+    type: tokens.token_type, key: await dpop.DPoP.calculateThumbprint(), seen: await client.tokenIntrospection(config, tokens.access_token),
+    bearer: await read(undefined), another: await read(await proving()),
+  }
 }
 
 // An API that is shown the token asks for the signed form, which the library verifies.

@@ -289,7 +289,4 @@ func (c *checker) clientLater(k *Client, path string) {
 	if len(k.AllowedOrigins) > 0 {
 		c.add(path+".allowed_origins", "calls from browsers (CORS) are not available in this version", "allowed_origins: []")
 	}
-	if k.DPoPBoundAccessTokens {
-		c.add(path+".dpop_bound_access_tokens", "DPoP is not available in this version", "dpop_bound_access_tokens: false")
-	}
 }

@@ -268,7 +268,9 @@ type Client struct {
 	// for these only; to read userinfo with it too, our /userinfo must be one of them.
 	// Default [].
 	Resources []string `yaml:"resources" eg:"[https://api.example/]"`
-	// DPoPBoundAccessTokens is not available in this version. Default false.
+	// DPoPBoundAccessTokens: it gets no token without a DPoP proof (RFC 9449), and its
+	// access tokens are of use with that key only. A proof binds the tokens of every
+	// other client too. Default false.
 	DPoPBoundAccessTokens bool `yaml:"dpop_bound_access_tokens" eg:"false"`
 	// IDTokenSignedResponseAlg signs its ID tokens. RS256 only where the service
 	// cannot do better. Default ES256.
