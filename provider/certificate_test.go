@@ -34,14 +34,14 @@ import (
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
-// holder is a certificate and its key.
-type holder struct {
+// certHolder is a certificate and its key.
+type certHolder struct {
 	cert *x509.Certificate
 	key  crypto.Signer
 	sent []*x509.Certificate // with the certificate, in the handshake
 }
 
-func (h *holder) forTLS() tls.Certificate {
+func (h *certHolder) forTLS() tls.Certificate {
 	c := tls.Certificate{PrivateKey: h.key, Certificate: [][]byte{h.cert.Raw}}
 	for _, more := range h.sent {
 		c.Certificate = append(c.Certificate, more.Raw)
@@ -49,7 +49,7 @@ func (h *holder) forTLS() tls.Certificate {
 	return c
 }
 
-func (h *holder) thumbprint() string {
+func (h *certHolder) thumbprint() string {
 	sum := sha256.Sum256(h.cert.Raw)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
@@ -57,7 +57,7 @@ func (h *holder) thumbprint() string {
 var libraryName = pkix.Name{CommonName: "library", Organization: []string{"Ville de Lyon"}, Country: []string{"FR"}}
 
 // certify makes a certificate of one hour around now; by is its authority, nil: itself.
-func certify(t testing.TB, by *holder, now time.Time, change func(*x509.Certificate)) *holder {
+func certify(t testing.TB, by *certHolder, now time.Time, change func(*x509.Certificate)) *certHolder {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -66,7 +66,7 @@ func certify(t testing.TB, by *holder, now time.Time, change func(*x509.Certific
 	return certifyKey(t, key, by, now, change)
 }
 
-func certifyKey(t testing.TB, key crypto.Signer, by *holder, now time.Time, change func(*x509.Certificate)) *holder {
+func certifyKey(t testing.TB, key crypto.Signer, by *certHolder, now time.Time, change func(*x509.Certificate)) *certHolder {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(now.UnixNano()), Subject: libraryName, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
@@ -87,10 +87,10 @@ func certifyKey(t testing.TB, key crypto.Signer, by *holder, now time.Time, chan
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &holder{cert: cert, key: key}
+	return &certHolder{cert: cert, key: key}
 }
 
-func authority(t testing.TB, by *holder, name string, now time.Time) *holder {
+func authority(t testing.TB, by *certHolder, name string, now time.Time) *certHolder {
 	t.Helper()
 	return certify(t, by, now, func(c *x509.Certificate) {
 		c.Subject, c.IsCA, c.BasicConstraintsValid, c.ExtKeyUsage, c.KeyUsage = pkix.Name{CommonName: name}, true, true, nil, x509.KeyUsageCertSign
@@ -102,9 +102,9 @@ func authority(t testing.TB, by *holder, name string, now time.Time) *holder {
 type tlsWorld struct {
 	*world
 	tls       *httptest.Server
-	authority *holder
-	library   *holder // of tls-library, by its subject
-	own       *holder // self-signed, of own-library
+	authority *certHolder
+	library   *certHolder // of tls-library, by its subject
+	own       *certHolder // self-signed, of own-library
 }
 
 func newTLSWorld(t *testing.T) *tlsWorld {
@@ -154,7 +154,7 @@ func newTLSWorld(t *testing.T) *tlsWorld {
 }
 
 // send sends r over a connection of its own, with h's certificate if h is not nil.
-func (w *tlsWorld) send(r *http.Request, h *holder) reply {
+func (w *tlsWorld) send(r *http.Request, h *certHolder) reply {
 	w.t.Helper()
 	transport := w.tls.Client().Transport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
@@ -180,13 +180,13 @@ func (w *tlsWorld) send(r *http.Request, h *holder) reply {
 }
 
 // redeemAs redeems a code of the client with this certificate.
-func (w *tlsWorld) redeemAs(id string, h *holder, changes ...string) reply {
+func (w *tlsWorld) redeemAs(id string, h *certHolder, changes ...string) reply {
 	w.t.Helper()
 	code := w.code(func(g *login.Grant) { g.Client = protocol.ClientID(id) })
 	return w.send(post(PathToken, tokenForm(code, append([]string{"client_id", id}, changes...)...)), h)
 }
 
-func (w *tlsWorld) token(id string, h *holder) string {
+func (w *tlsWorld) token(id string, h *certHolder) string {
 	w.t.Helper()
 	got := w.redeemAs(id, h)
 	if got.status != 200 {
@@ -195,7 +195,7 @@ func (w *tlsWorld) token(id string, h *holder) string {
 	return got.json(w.t)["access_token"].(string)
 }
 
-func (w *tlsWorld) userinfoAs(token string, h *holder) reply {
+func (w *tlsWorld) userinfoAs(token string, h *certHolder) reply {
 	w.t.Helper()
 	r := httptest.NewRequest(http.MethodGet, PathUserInfo, nil)
 	r.Header.Set("Authorization", "Bearer "+token)
@@ -205,10 +205,10 @@ func (w *tlsWorld) userinfoAs(token string, h *holder) reply {
 func TestMutualTLS_ByAnAuthority_RFC8705_2_1(t *testing.T) {
 	w := newTLSWorld(t)
 	now := w.p.Now()
-	issued := func(change func(*x509.Certificate)) *holder { return certify(t, w.authority, now, change) }
+	issued := func(change func(*x509.Certificate)) *certHolder { return certify(t, w.authority, now, change) }
 	between := authority(t, w.authority, "Between", now)
 	below := certify(t, between, now, nil)
-	belowSent := &holder{cert: below.cert, key: below.key, sent: []*x509.Certificate{between.cert}}
+	belowSent := &certHolder{cert: below.cert, key: below.key, sent: []*x509.Certificate{between.cert}}
 	namesake := authority(t, nil, "Authority", now) // another key under the authority's name
 	leafAsAuthority := certify(t, w.library, now, nil)
 	leafAsAuthority.sent = []*x509.Certificate{w.library.cert}
@@ -216,7 +216,7 @@ func TestMutualTLS_ByAnAuthority_RFC8705_2_1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := func(name pkix.Name) *holder { return issued(func(c *x509.Certificate) { c.Subject = name }) }
+	named := func(name pkix.Name) *certHolder { return issued(func(c *x509.Certificate) { c.Subject = name }) }
 	san := issued(func(c *x509.Certificate) {
 		u, err := url.Parse("https://library.example/x")
 		if err != nil {
@@ -227,7 +227,7 @@ func TestMutualTLS_ByAnAuthority_RFC8705_2_1(t *testing.T) {
 	})
 	tests := []struct {
 		name, client string
-		with         *holder
+		with         *certHolder
 		changes      []string
 		ok           bool
 	}{
@@ -245,7 +245,7 @@ func TestMutualTLS_ByAnAuthority_RFC8705_2_1(t *testing.T) {
 		{"of the name and more", "tls-library", named(pkix.Name{CommonName: "library", Organization: []string{"Ville de Lyon"}, OrganizationalUnit: []string{"x"}, Country: []string{"FR"}}), nil, false},
 		{"with the name as a host only", "tls-library", issued(func(c *x509.Certificate) { c.Subject, c.DNSNames = pkix.Name{}, []string{"library"} }), nil, false},
 		{"by another authority of the same name", "tls-library", certify(t, namesake, now, nil), nil, false},
-		{"by another authority, sent along", "tls-library", func() *holder {
+		{"by another authority, sent along", "tls-library", func() *certHolder {
 			h := certify(t, namesake, now, nil)
 			h.sent = []*x509.Certificate{namesake.cert}
 			return h
@@ -305,7 +305,7 @@ func TestMutualTLS_SelfSigned_RFC8705_2_2(t *testing.T) {
 	w := newTLSWorld(t)
 	now := w.p.Now()
 	past := func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now.Add(-48*time.Hour), now.Add(-24*time.Hour) }
-	for name, h := range map[string]*holder{
+	for name, h := range map[string]*certHolder{
 		"its certificate": w.own, "the same key in an expired one: nobody vouched for the dates": certifyKey(t, w.own.key, nil, now, past),
 		"the same key, by an authority": certifyKey(t, w.own.key, w.authority, now, nil),
 	} {
@@ -313,7 +313,7 @@ func TestMutualTLS_SelfSigned_RFC8705_2_2(t *testing.T) {
 			t.Errorf("%s: got %d %s", name, got.status, got.body)
 		}
 	}
-	for name, h := range map[string]*holder{
+	for name, h := range map[string]*certHolder{
 		"none": nil, "another key under the same name": certify(t, nil, now, nil), "another key by an authority": w.library,
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, w.redeemAs("own-library", h), 401, "invalid_client") })
@@ -335,12 +335,12 @@ func (deadKeys) Holds(_ context.Context, _ crypto.PublicKey) (bool, error) {
 func TestMutualTLS_AStolenTokenOpensNothing_RFC8705_3(t *testing.T) {
 	w := newTLSWorld(t)
 	renewed := certify(t, w.authority, w.p.Now(), nil)
-	for id, h := range map[string]*holder{"tls-library": w.library, "own-library": w.own, "jwt-library": w.library} {
+	for id, h := range map[string]*certHolder{"tls-library": w.library, "own-library": w.own, "jwt-library": w.library} {
 		token := w.token(id, h)
 		if got := w.userinfoAs(token, h); got.status != 200 || !strings.Contains(got.body, canary) {
 			t.Errorf("%s with its certificate: got %d", id, got.status)
 		}
-		for name, thief := range map[string]*holder{"none": nil, "another of the same name": renewed, "a self-signed one": certify(t, nil, w.p.Now(), nil)} {
+		for name, thief := range map[string]*certHolder{"none": nil, "another of the same name": renewed, "a self-signed one": certify(t, nil, w.p.Now(), nil)} {
 			got := w.userinfoAs(token, thief)
 			wantError(t, got, 401, "invalid_token")
 			if challenge := got.header.Get("WWW-Authenticate"); !strings.Contains(challenge, `error="invalid_token"`) || strings.Contains(got.body, canary) {
@@ -391,7 +391,7 @@ func TestMutualTLS_OnlyWhoIsRegisteredForItIsBound_RFC8705_3_4(t *testing.T) {
 func TestMutualTLS_EveryEndpointOfClients_RFC8705_2(t *testing.T) {
 	w := newTLSWorld(t)
 	token := w.token("tls-library", w.library)
-	ask := func(path string, h *holder, form url.Values) reply {
+	ask := func(path string, h *certHolder, form url.Values) reply {
 		form.Set("client_id", "tls-library")
 		return w.send(post(path, form), h)
 	}
