@@ -36,6 +36,7 @@ type Client struct {
 	JWKS              json.RawMessage // inline keys for private_key_jwt, request objects and encryption, or
 	JWKSURI           string          // where to fetch them
 	AuthSigningAlg    string          // algorithm of client assertions, e.g. ES256; empty: what the key says
+	CertificateName   CertificateName // how an authority's certificate names it, for tls_client_auth
 	Sector            string          // pairwise sector; never empty once loaded
 	Policy            string          // id of its policy
 	RequirePKCE       bool

@@ -1,6 +1,7 @@
 package journeys
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,8 @@ type truthWorld struct {
 	broker string
 	ring   *keys.Ring // of the clients
 	doc    map[string]any
+
+	certificates map[string]tls.Certificate // of clients, by their method
 }
 
 const allClaims = "given_name family_name preferred_username birthdate gender birthplace birthcountry email age_over_15 age_over_16 age_over_18 idp_id amr"
@@ -88,7 +91,10 @@ policies:
 	client("none", "    token_endpoint_auth_method: none\n")
 	requestClients(client, algs, string(jwks))
 	client("bound", secretAuth("client_secret_basic")+"\n    dpop_bound_access_tokens: true\n")
+	certificates := &strings.Builder{}
+	w.certificateClients(t, certificates, client)
 	tokenClients(t, &text, client, algs)
+	text.WriteString(certificates.String())
 	file := filepath.Join(dir, "voussoir.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -283,7 +289,9 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 				f.Set("client_id", s.id)
 				f.Set("client_secret", s.secret)
 			},
-			"none": func(_ http.Header, f url.Values) { f.Set("client_id", s.id) },
+			"none":                        func(_ http.Header, f url.Values) { f.Set("client_id", s.id) },
+			"tls_client_auth":             w.byCertificate(v),
+			"self_signed_tls_client_auth": w.byCertificate(v),
 		}[v]).Status == 200)
 	})
 	each("token_endpoint_auth_signing_alg_values_supported", func(v string) string {
@@ -305,6 +313,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 	w.requests(t, each, can, published)
 	w.tokens(t, each, can, published)
 	w.proofs(t, each, can)
+	w.certificateBound(t)
 
 	// Every claim, by the claims parameter alone, and nothing beside them.
 	s := at("client_secret_basic")

@@ -68,6 +68,9 @@ type metadataDocument struct {
 	UserInfoEncs          []string             `json:"userinfo_encryption_enc_values_supported"`
 	IntrospectionEncAlgs  []string             `json:"introspection_encryption_alg_values_supported"`
 	IntrospectionEncs     []string             `json:"introspection_encryption_enc_values_supported"`
+
+	CertificateBound bool             `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705 section 3.3
+	Aliases          *endpointAliases `json:"mtls_endpoint_aliases,omitempty"`
 }
 
 func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument {
@@ -75,7 +78,7 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 	for _, c := range protocol.Claims() {
 		names = append(names, string(c))
 	}
-	methods := []clients.AuthMethod{clients.SecretBasic, clients.SecretPost, clients.PrivateKeyJWT}
+	methods := append([]clients.AuthMethod{clients.SecretBasic, clients.SecretPost, clients.PrivateKeyJWT}, p.certificateMethods()...)
 	return metadataDocument{
 		Issuer:                p.Issuer,
 		AuthorizationEndpoint: p.Issuer + PathAuthorize,
@@ -120,6 +123,9 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		UserInfoEncs:          encryptionEncs(),
 		IntrospectionEncAlgs:  encryptionAlgs(),
 		IntrospectionEncs:     encryptionEncs(),
+
+		CertificateBound: p.Certificates != nil,
+		Aliases:          p.aliases(),
 	}
 }
 

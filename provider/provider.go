@@ -6,11 +6,13 @@
 //
 // Read in the order of a login: harden.go, cors.go, par.go, requestobject.go, authorize.go,
 // authorize_params.go, codes.go (login calls it), answer.go, jarm.go, token.go,
-// confirmation.go, dpop.go, accesstoken.go, idtoken.go, userinfo.go, revoke.go, introspect.go, encrypt.go.
+// certificate.go, confirmation.go, dpop.go, accesstoken.go, idtoken.go, userinfo.go,
+// revoke.go, introspect.go, encrypt.go.
 package provider
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,6 +65,9 @@ type KeySet interface {
 	// Recipient returns the key that is published for encryption with alg. On an
 	// error nothing can be sent to this client.
 	Recipient(ctx context.Context, alg string) (keys.Recipient, error)
+	// Holds reports whether key is one of those that may sign. An error says that
+	// nobody can tell.
+	Holds(ctx context.Context, key crypto.PublicKey) (bool, error)
 }
 
 // Recorder appends to the audit log; the entry is durable when it returns nil.
@@ -101,7 +106,8 @@ type Config struct {
 	IDTokenTTL time.Duration                          // default 60 s, at most 1 h
 	Now        func() time.Time                       //
 
-	DetailTypes []DetailType // of authorization details; default none
+	DetailTypes  []DetailType  // of authorization details; default none
+	Certificates *Certificates // of clients; nil: none can reach us
 }
 
 // Provider serves the protocol. Safe for concurrent use.
@@ -170,7 +176,7 @@ func (cfg Config) check() error {
 	if cfg.Codes.cfg.Issuer != cfg.Issuer {
 		return errors.New("config: Codes belong to another issuer")
 	}
-	return checkIssuer(cfg.Issuer)
+	return errors.Join(checkIssuer(cfg.Issuer), cfg.Certificates.check())
 }
 
 // checkIssuer wants an origin: every path that we publish hangs directly on it,

@@ -55,7 +55,7 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) error {
 // clientOf authenticates the client of a back-channel request, by its registered
 // method, and names it on the request's event line.
 func (p *Provider) clientOf(r *http.Request) (*clients.Client, error) {
-	cred, err := readCredentials(r.Header, r.PostForm)
+	cred, err := p.credentialsOf(r)
 	if err != nil {
 		return nil, err
 	}

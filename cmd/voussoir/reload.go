@@ -19,7 +19,7 @@ import (
 // keysEvery is how often the broker looks whether a command has changed the keys.
 const keysEvery = 10 * time.Second
 
-// reload replaces clients, policies and providers by those of a new
+// reload replaces clients, policies, providers and certificates by those of a new
 // configuration, at once, for the requests that begin from now on. On any error
 // nothing changes.
 func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
@@ -29,6 +29,8 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 	}{
 		{"issuer", c.Issuer != b.started.Issuer}, {"listen", c.Listen != b.started.Listen},
 		{"development", c.Development != b.started.Development}, {"data", c.Data != b.started.Data},
+		{"tls", (c.TLS == nil) != (b.started.TLS == nil)},
+		{"client_certificates", !sameCertificates(c.ClientCertificates, b.started.ClientCertificates)},
 	} {
 		if s.changed {
 			return fmt.Errorf("%s has changed, which needs a restart", s.name)

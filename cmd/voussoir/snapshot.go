@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,6 +33,9 @@ type snapshot struct {
 	keySets   map[protocol.ClientID]provider.KeySet // of clients whose keys we need
 	acrs      []protocol.ACR                        // that some provider reaches
 	algs      []string                              // that we sign with for services
+
+	tls         *tls.Certificate // our own; nil: we speak http
+	authorities *x509.CertPool   // that issue certificates of clients; nil: none
 }
 
 // outside is what the parts of a snapshot need to talk to others.
@@ -46,6 +51,9 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 		digest: c.Digest, clients: c.Clients, policies: c.Policies,
 		keySets: map[protocol.ClientID]provider.KeySet{}, algs: signingAlgs(c),
 	}
+	if s.tls = c.TLS; c.ClientCertificates != nil {
+		s.authorities = c.ClientCertificates.Authorities
+	}
 	calls := outbound.Config{AllowPrivate: c.Private, AllowHTTP: c.Development}
 	entries, err := providers(c, calls, o)
 	if err != nil {
@@ -59,7 +67,7 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	}
 	toClients := outbound.New(calls)
 	for _, client := range c.Clients.All() {
-		if client.AuthMethod != clients.PrivateKeyJWT && client.RequestObjectSigningAlg == "" && len(client.EncryptionAlgs()) == 0 {
+		if client.AuthMethod != clients.PrivateKeyJWT && client.AuthMethod != clients.SelfSignedTLS && client.RequestObjectSigningAlg == "" && len(client.EncryptionAlgs()) == 0 {
 			continue
 		}
 		set, err := clientKeys(client, toClients, o.Now)

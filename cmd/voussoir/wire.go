@@ -138,11 +138,15 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		},
 		ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
 		ACRs: func() []protocol.ACR { return b.current.Load().acrs }, Now: now,
+		Certificates: b.certificates(c.ClientCertificates),
 	})
 	if err != nil {
 		return nil, err
 	}
 	b.handler, whole = b.routes(site, visits, op), true
+	if c.ClientCertificates != nil {
+		b.handler = aliased(c.ClientCertificates.Address, c.Issuer, b.handler)
+	}
 	return b, nil
 }
 

@@ -3,12 +3,15 @@
 // JSON of what was received. Settings come from the environment.
 import http from 'node:http'
 import * as client from 'openid-client'
+import { mtlsFetch } from './mtls-fetch.mjs'
 
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}', REQUEST = 'plain', RESPONSE = 'plain' } = process.env
 // USERINFO_ALG: what it is registered for; THEN=revoke: give the token up afterwards.
 // DECRYPT_JWK: its key for encrypted ID tokens and userinfo.
 // DPOP: the algorithm of the key that its tokens are to be bound to.
 const { USERINFO_ALG, THEN, DECRYPT_JWK, DPOP } = process.env
+// CERT, KEY: its certificate, under the authority CA; THEN=steal: use the token without it afterwards.
+const { CA, CERT, KEY } = process.env
 const redirectURI = `http://127.0.0.1:${PORT}/callback`
 
 async function signingKey() {
@@ -22,13 +25,14 @@ async function authentication() {
     case 'basic': return client.ClientSecretBasic(CLIENT_SECRET)
     case 'post': return client.ClientSecretPost(CLIENT_SECRET)
     case 'none': return client.None() // an app: client_id and PKCE
+    case 'tls': return client.TlsClientAuth()
     case 'private_key_jwt': return client.PrivateKeyJwt(await signingKey())
   }
   throw new Error(`unknown AUTH ${AUTH}`)
 }
 
 function registered() {
-  const metadata = { userinfo_signed_response_alg: USERINFO_ALG }
+  const metadata = { userinfo_signed_response_alg: USERINFO_ALG, use_mtls_endpoint_aliases: Boolean(CERT) }
   if (DECRYPT_JWK) {
     metadata.id_token_encrypted_response_alg = metadata.userinfo_encrypted_response_alg = 'ECDH-ES'
     metadata.id_token_encrypted_response_enc = metadata.userinfo_encrypted_response_enc = 'A256GCM'
@@ -38,6 +42,7 @@ function registered() {
 
 const config = await client.discovery(new URL(ISSUER), CLIENT_ID, registered(), await authentication(), {
   execute: [client.allowInsecureRequests], // loopback http in a test
+  ...(CERT && { [client.customFetch]: mtlsFetch({ ca: CA, cert: CERT, key: KEY }) }),
 })
 if (RESPONSE === 'signed') client.useJwtResponseMode(config)
 if (USERINFO_ALG) client.enableNonRepudiationChecks(config) // it then verifies the signature with our JWKS
@@ -98,8 +103,14 @@ async function finish(request, url) {
   const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub, dpop)
   const received = { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }
   if (dpop) received.dpop = await stolen(tokens, claims.sub)
+  if (THEN === 'steal') received.then = { userinfo: await withoutCertificate(tokens.access_token) }
   if (THEN === 'revoke') received.then = await giveUp(tokens.access_token, claims.sub)
   return received
+}
+
+async function withoutCertificate(token) {
+  const url = config.serverMetadata().mtls_endpoint_aliases.userinfo_endpoint
+  return (await mtlsFetch({ ca: CA })(url, { headers: { authorization: `Bearer ${token}` } })).status
 }
 
 // What whoever has got hold of the token can do with it.

@@ -33,6 +33,8 @@ var (
 
 func (c *checker) all() {
 	c.top()
+	c.tls()
+	c.clientCertificates()
 	c.later()
 	for i := range c.f.Providers {
 		c.provider(i)

@@ -40,6 +40,7 @@ func (c *checker) client(i int) {
 	c.public(k, path)
 	c.origins(k, path)
 	c.detailTypes(k, path)
+	c.certificateBound(k, path)
 	c.clientLater(k, path)
 }
 
@@ -93,6 +94,10 @@ func (c *checker) authentication(k *Client, path string, encryptionAlgs ...strin
 		}
 		c.digest(at, digest)
 	}
+	c.certificateNames(k, path)
+	if c.certificateMethod(k, path, encryptionAlgs) {
+		return
+	}
 	if k.TokenEndpointAuthMethod == string(clients.PrivateKeyJWT) {
 		if c.has(path + ".client_secret_sha256") {
 			c.add(path+".client_secret_sha256", "private_key_jwt uses no secret", "remove this line, or token_endpoint_auth_method: client_secret_basic")
@@ -127,7 +132,7 @@ func (c *checker) keysBesideSecret(k *Client, path string, encryptionAlgs []stri
 		if k.JWKSURI != "" {
 			at = path + ".jwks_uri"
 		}
-		c.add(at, "this is of use with private_key_jwt, signed request objects or encryption only", "token_endpoint_auth_method: private_key_jwt, or request_object_signing_alg: ES256, or remove it")
+		c.add(at, "this is of use with private_key_jwt, self_signed_tls_client_auth, signed request objects or encryption only", "token_endpoint_auth_method: private_key_jwt, or request_object_signing_alg: ES256, or remove it")
 	}
 }
 

@@ -18,6 +18,12 @@ type File struct {
 	// Listen is the address and port that the broker listens on. Only a loopback
 	// address with development: true. Default 127.0.0.1:8080.
 	Listen string `yaml:"listen" eg:"127.0.0.1:8080"`
+	// TLS lets the broker speak TLS itself. Default: it speaks http, to a proxy that
+	// does.
+	TLS TLS `yaml:"tls"`
+	// ClientCertificates lets services prove themselves by certificates, and have
+	// tokens bound to them (RFC 8705). Default: no certificate is asked for or read.
+	ClientCertificates ClientCertificates `yaml:"client_certificates"`
 	// MetricsListen is the address and port for metrics. Not served in this
 	// version. Default: none.
 	MetricsListen string `yaml:"metrics_listen" eg:"127.0.0.1:9090"`
@@ -209,18 +215,34 @@ type Client struct {
 	// TokenEndpointAuthMethod is how the service proves itself, and the only way
 	// accepted; none is for programs that can keep no secret, in browsers and on
 	// people's devices. Default client_secret_basic, or what its profile says.
-	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt,enum=none" eg:"client_secret_basic"`
+	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt,enum=tls_client_auth,enum=self_signed_tls_client_auth,enum=none" eg:"client_secret_basic"`
 	// TokenEndpointAuthSigningAlg is the algorithm of its client assertions, with
 	// private_key_jwt. Default ES256.
 	TokenEndpointAuthSigningAlg string `yaml:"token_endpoint_auth_signing_alg" jsonschema:"enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
 	// ClientSecretSHA256 is the SHA-256 of its secret in hex (of a random secret of
 	// at least 32 bytes), or a list of them while a secret is being changed.
 	ClientSecretSHA256 OneOrMore `yaml:"client_secret_sha256" secret:"true" eg:"\"64 hex digits, from: printf %s THE_SECRET | sha256sum\""`
-	// JWKS holds its public keys: for private_key_jwt, for request objects and to
-	// encrypt to. Default: none.
+	// JWKS holds its public keys: for private_key_jwt and self_signed_tls_client_auth,
+	// for request objects and to encrypt to. Default: none.
 	JWKS Raw `yaml:"jwks" secret:"true" eg:"{ keys: [ … ] }"`
 	// JWKSURI is where its public keys are, in place of jwks. Default "".
 	JWKSURI string `yaml:"jwks_uri" eg:"https://service.example/jwks"`
+	// TLSClientAuthSubjectDN is the subject of its certificate, with tls_client_auth:
+	// as RFC 4514 writes it, compared byte for byte. One of the five names. Default "".
+	TLSClientAuthSubjectDN string `yaml:"tls_client_auth_subject_dn" eg:"\"CN=library,O=City of Lyon,C=FR\""`
+	// TLSClientAuthSANDNS is a host name in its certificate, in place of the subject.
+	// Default "".
+	TLSClientAuthSANDNS string `yaml:"tls_client_auth_san_dns" eg:"library.example"`
+	// TLSClientAuthSANURI is an address in its certificate, likewise. Default "".
+	TLSClientAuthSANURI string `yaml:"tls_client_auth_san_uri" eg:"https://library.example/broker"`
+	// TLSClientAuthSANIP is an IP address in its certificate, likewise. Default "".
+	TLSClientAuthSANIP string `yaml:"tls_client_auth_san_ip" eg:"192.0.2.1"`
+	// TLSClientAuthSANEmail is a mailbox in its certificate, likewise. Default "".
+	TLSClientAuthSANEmail string `yaml:"tls_client_auth_san_email" eg:"broker@library.example"`
+	// CertificateBoundAccessTokens: it gets access tokens only with a client
+	// certificate, and only that certificate opens userinfo with them (RFC 8705 section
+	// 3). It may prove itself by another method. Default false.
+	CertificateBoundAccessTokens bool `yaml:"tls_client_certificate_bound_access_tokens" eg:"true"`
 	// Sector decides which services see the same subject for a person: those of
 	// one sector do. Default: the host of its redirect URIs.
 	Sector string `yaml:"sector" eg:"service.example"`

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -35,6 +36,9 @@ type Loaded struct {
 	Clients     *clients.Set // data providers too, after the services
 	Policies    *policies.Table
 	PolicyCount int
+
+	TLS                *tls.Certificate   // of our own listener; nil: it speaks http
+	ClientCertificates *CertificateSource // nil: none are asked for or read
 }
 
 // Load reads, checks and converts a configuration file. getenv reads the
@@ -114,6 +118,7 @@ func (c *checker) load() *Loaded {
 		Data:       c.resolve(c.f.Data),
 		KeysSecret: c.keysSecret(),
 	}
+	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	for i := range c.f.Providers {
 		out.Providers = append(out.Providers, c.provide(i))
 	}
@@ -201,6 +206,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
 		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims),
 	}
+	out.CertificateName, out.CertificateBound = c.certificateName(k), k.CertificateBoundAccessTokens
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
 	out.DPoPBound = k.DPoPBoundAccessTokens
