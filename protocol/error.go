@@ -36,6 +36,13 @@ const (
 	InvalidRequestObject        ErrorCode = "invalid_request_object"        // RFC 9101 section 7
 )
 
+// The codes for services that register by API (RFC 7591 section 3.2.2).
+const (
+	InvalidRedirectURI          ErrorCode = "invalid_redirect_uri"
+	InvalidClientMetadata       ErrorCode = "invalid_client_metadata"
+	UnapprovedSoftwareStatement ErrorCode = "unapproved_software_statement"
+)
+
 // Error is an answer in the protocol's words. Description is shown to the
 // service's developers: it never holds a value that a stranger sent, a claim
 // value or a secret. Cause stays inside.
