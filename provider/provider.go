@@ -107,8 +107,8 @@ type Config struct {
 // Provider serves the protocol. Safe for concurrent use.
 type Provider struct {
 	Config
-	routes   map[string]http.Handler
-	library  *library
+	routes  map[string]http.Handler
+	library *library
 
 	registrations http.Handler // of PathRegister/ID
 
@@ -138,7 +138,7 @@ func New(cfg Config) (*Provider, error) {
 		PathJWKS:          cfg.Site.API("jwks", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveJWKS)),
 		PathDiscovery:     cfg.Site.API("discovery", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
 		PathOAuthMetadata: cfg.Site.API("metadata", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
-		PathRegister: cfg.Site.API("register", rule{methods: []string{"POST"}, json: true}.guard(p.register)),
+		PathRegister:      cfg.Site.API("register", rule{methods: []string{"POST"}, json: true}.guard(p.register)),
 	}
 	p.registrations = cfg.Site.API("registration", rule{methods: []string{"GET", "PUT", "DELETE"}, json: true}.guard(p.manage))
 	return p, nil
