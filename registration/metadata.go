@@ -141,6 +141,9 @@ func shaped(name string, kind shape, value json.RawMessage, loopback bool) (json
 func (m Metadata) settle() error {
 	m.fill("token_endpoint_auth_method", "client_secret_basic")
 	m.fill("id_token_signed_response_alg", "RS256") // OpenID Connect Registration section 2
+	if m.text("token_endpoint_auth_method") == string(clients.PrivateKeyJWT) {
+		m.fill("token_endpoint_auth_signing_alg", m.assertionAlg())
+	}
 	m.fill("application_type", "web")
 	m.fill("subject_type", "pairwise")
 	switch {
@@ -192,6 +195,27 @@ func (m Metadata) Sector() string {
 		return u.Hostname()
 	}
 	return clients.Sector(m.list("redirect_uris"))
+}
+
+// assertionAlg is the algorithm of client assertions when none was said, since we pin
+// one: that of its first key, or RS256, the default of OpenID Connect.
+func (m Metadata) assertionAlg() string {
+	var set struct {
+		Keys []struct{ Kty, Alg, Use string }
+	}
+	_ = json.Unmarshal(m["jwks"], &set) // whoever reads the keys says what is wrong with them
+	for _, k := range set.Keys {
+		switch {
+		case k.Use == "enc":
+		case slices.Contains([]string{"ES256", "EdDSA", "PS256", "RS256"}, k.Alg):
+			return k.Alg
+		case k.Kty == "EC":
+			return "ES256"
+		case k.Kty == "OKP":
+			return "EdDSA"
+		}
+	}
+	return "RS256"
 }
 
 // hasSecret reports whether the method of authentication uses a secret.

@@ -105,7 +105,7 @@ func (s *Service) Update(ctx context.Context, id protocol.ClientID, access strin
 	if err != nil {
 		return nil, err
 	}
-	if was := r.metadata().Sector(); m.Sector() != was {
+	if was := r.metadata().Sector(); m["redirect_uris"] != nil && m.Sector() != was {
 		// People would be strangers to the service from one day to the next.
 		return nil, invalid("sector_identifier_uri", "the sector of a client cannot change: register another client")
 	}
