@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -233,4 +234,44 @@ func TestRegistration_OIDCCDynamic(t *testing.T) {
 			t.Errorf("POST /register without a token = %d %v", status, got)
 		}
 	})
+}
+
+// Whoever got an answer can rely on it, whatever becomes of the broker.
+func TestRegistration_KilledAfterTheAnswer(t *testing.T) {
+	whole(t)
+	p, broker := serve(t, "", registrationConfig(t, 1, "unused-unused-unused-unused-unused-unused", ""))
+	kill := func() {
+		t.Helper()
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		<-p.done
+		p = launch(t, nil, broker+"/readyz", p.cmd.Path, p.cmd.Args[1:]...)
+	}
+	s := registered{t: t, broker: broker}
+	status, got := s.call(http.MethodPost, broker+"/register", initialToken, `{"redirect_uris":["https://a.example/cb"]}`)
+	if status != http.StatusCreated {
+		t.Fatalf("POST /register = %d %v", status, got)
+	}
+	kill()
+	s.id, s.access, s.self = got["client_id"].(string), got["registration_access_token"].(string), got["registration_client_uri"].(string)
+	if status, got := s.call(http.MethodGet, s.self, s.access, ""); status != http.StatusOK || got["client_id"] != s.id {
+		t.Errorf("after the registration: %d %v", status, got)
+	}
+	update := fmt.Sprintf(`{"client_id":%q,"redirect_uris":["https://a.example/second"]}`, s.id)
+	if status, got := s.call(http.MethodPut, s.self, s.access, update); status != http.StatusOK {
+		t.Fatalf("PUT = %d %v", status, got)
+	}
+	kill()
+	if p := s.authorize("https://a.example/cb"); p.errorCode() != "redirect_invalid" {
+		t.Errorf("after the update: %d %s", p.Status, p.errorCode())
+	}
+	if status, _ := s.call(http.MethodDelete, s.self, s.access, ""); status != http.StatusNoContent {
+		t.Fatalf("DELETE = %d", status)
+	}
+	kill()
+	if status, _ := s.call(http.MethodGet, s.self, s.access, ""); status != http.StatusUnauthorized {
+		t.Errorf("after the deletion: %d", status)
+	}
+	if p := s.authorize("https://a.example/second"); p.errorCode() != "client_unknown" {
+		t.Errorf("after the deletion: %d %s", p.Status, p.errorCode())
+	}
 }

@@ -80,6 +80,7 @@ func (b book) Drop(id protocol.ClientID, write func() error) error {
 func (s *snapshot) copied() *snapshot {
 	next := *s
 	next.registered, next.joined, next.keySets = maps.Clone(s.registered), maps.Clone(s.joined), maps.Clone(s.keySets)
+	next.outOfService = maps.Clone(s.outOfService)
 	return &next
 }
 
@@ -115,7 +116,7 @@ func (s *snapshot) admit(r registration.Registration, now func() time.Time) (*cl
 	return client, set, kept, nil
 }
 
-// join adds the registered services of the store to a snapshot that nobody sees yet.
+// join puts the registered services of the store into a snapshot that nobody sees yet.
 // One that the configuration no longer allows stays in the store, out of service.
 // The caller holds changing.
 func (b *broker) join(ctx context.Context, s *snapshot) error {
@@ -123,9 +124,11 @@ func (b *broker) join(ctx context.Context, s *snapshot) error {
 	if err != nil {
 		return err
 	}
+	s.registered, s.joined, s.outOfService = map[protocol.ClientID]registration.Registration{}, map[protocol.ClientID]*clients.Client{}, map[protocol.ClientID]registration.Registration{}
 	for _, r := range all {
 		client, set, _, err := s.admit(r, b.now)
 		if err != nil {
+			s.outOfService[r.ID] = r
 			b.events.LogAttrs(ctx, slog.LevelWarn, "a registered client is out of service", slog.String("client", string(r.ID)),
 				slog.String("initial_token", r.Initial), slog.String("error", err.Error()))
 			continue
@@ -139,32 +142,41 @@ func (b *broker) join(ctx context.Context, s *snapshot) error {
 	return nil
 }
 
-// takeOverRegistrations follows what a command has removed from the store.
+// takeOverRegistrations follows the store: what a command has removed, and a change
+// whose outcome nobody knew when its caller went away.
 func (b *broker) takeOverRegistrations(ctx context.Context) error {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	current := b.current.Load()
-	if len(current.registered) == 0 {
+	if len(current.tokens)+len(current.registered) == 0 {
 		return nil
 	}
 	all, err := b.records.Registrations(ctx)
-	if err != nil {
+	if err != nil || current.follows(all) {
 		return err
 	}
-	next, gone := current.copied(), false
+	next := current.copied()
 	for id := range current.registered {
-		if !slices.ContainsFunc(all, func(r registration.Registration) bool { return r.ID == id }) {
-			delete(next.registered, id)
-			delete(next.joined, id)
-			delete(next.keySets, id)
-			gone = true
-		}
+		delete(next.keySets, id)
 	}
-	if gone {
-		next.assemble()
-		b.current.Store(next)
+	if err := b.join(ctx, next); err != nil {
+		return err
 	}
+	b.current.Store(next)
 	return nil
+}
+
+// follows reports whether s was made from these registrations.
+func (s *snapshot) follows(all []registration.Registration) bool {
+	same := len(all) == len(s.registered)+len(s.outOfService)
+	for _, r := range all {
+		known, ok := s.registered[r.ID]
+		if !ok {
+			known, ok = s.outOfService[r.ID]
+		}
+		same = same && ok && known.Changed.Equal(r.Changed)
+	}
+	return same
 }
 
 // newRegistrar is the service behind /register.

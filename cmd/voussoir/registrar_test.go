@@ -12,9 +12,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/protocol"
+	"github.com/voussoir-id/voussoir/registration"
 )
 
 const initialToken = "an-initial-access-token-of-the-tests-0123456789"
@@ -265,6 +267,28 @@ func registrationCommands(t *testing.T, file string, b *broker) {
 	if _, ok := b.client(id); ok {
 		t.Error("the running broker still has the client")
 	}
+	t.Run("a change whose caller went away before it was known", func(t *testing.T) {
+		id, access, _ := b.register(t, "")
+		r, _ := book{b}.Find(id)
+		r.Changed, r.Metadata = r.Changed.Add(time.Second), []byte(`{"redirect_uris":["https://new.example/later"],"token_endpoint_auth_method":"client_secret_basic"}`)
+		entry, err := b.log.Prepare(registration.Removed(r)) // any entry will do
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.records.ReplaceRegistration(t.Context(), r, entry); err != nil {
+			t.Fatal(err)
+		}
+		before := b.current.Load()
+		for range 2 { // the second time there is nothing to do
+			if err := b.takeOverRegistrations(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c, ok := b.client(id); !ok || !c.HasRedirectURI("https://new.example/later") || before == b.current.Load() {
+			t.Errorf("client = %+v, %v", c, ok)
+		}
+		b.call(t, "DELETE", "/register/"+string(id), access, "")
+	})
 	if code, _, errs := say(t, "clients", "remove", "--config", file, string(id)); code != exitFailure || !strings.Contains(errs, "no client with this id") {
 		t.Errorf("exit %d: %s", code, errs)
 	}

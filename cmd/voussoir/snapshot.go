@@ -34,11 +34,12 @@ type snapshot struct {
 	algs      []string                              // that we sign with for services
 
 	// Services that registered by API are among clients and keySets too.
-	loaded     *config.Loaded
-	tokens     []registration.Token
-	registered map[protocol.ClientID]registration.Registration // those in force
-	joined     map[protocol.ClientID]*clients.Client
-	toClients  *http.Client // to fetch their keys
+	loaded       *config.Loaded
+	tokens       []registration.Token
+	registered   map[protocol.ClientID]registration.Registration // those in force
+	outOfService map[protocol.ClientID]registration.Registration // those that loaded does not allow
+	joined       map[protocol.ClientID]*clients.Client           // registered, as clients
+	toClients    *http.Client                                    // to fetch their keys
 }
 
 // outside is what the parts of a snapshot need to talk to others.
@@ -54,7 +55,6 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 		digest: c.Digest, clients: c.Clients, policies: c.Policies,
 		keySets: map[protocol.ClientID]provider.KeySet{}, algs: signingAlgs(c),
 		loaded: c, tokens: tokensOf(c), toClients: outbound.New(calls(c)),
-		registered: map[protocol.ClientID]registration.Registration{}, joined: map[protocol.ClientID]*clients.Client{},
 	}
 	entries, err := providers(c, calls(c), o)
 	if err != nil {
