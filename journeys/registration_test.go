@@ -18,14 +18,39 @@ const initialToken = "an-initial-access-token-of-the-journeys-0123456789"
 func registrationConfig(t *testing.T, idpPort int, idpSecret, more string) string {
 	t.Helper()
 	config := interopConfig(t, idpPort, idpSecret, "http://127.0.0.1:1/callback", secretAuth("client_secret_basic"))
-	return config + fmt.Sprintf(`
+	return config + registrationBlock("library", more)
+}
+
+// registrationBlock is an initial access token for a policy, with more lines for it.
+func registrationBlock(policy, more string) string {
+	return fmt.Sprintf(`
 registration:
   tokens:
     - id: city-onboarding
       name: { fr: "Ville", en: "City" }
       token_sha256: %q
-      policy: library
-%s`, sha256hex(initialToken), more)
+      policy: %s
+%s`, sha256hex(initialToken), policy, more)
+}
+
+// registration tries the registration endpoint of the document with every algorithm
+// that the document offers, and returns the member that it has tried.
+func (w *truthWorld) registration(t *testing.T) string {
+	t.Helper()
+	s := registered{t: t, broker: w.broker}
+	endpoint, _ := w.doc["registration_endpoint"].(string)
+	for member, offer := range map[string]string{
+		"id_token_signed_response_alg": "id_token_signing_alg_values_supported", "userinfo_signed_response_alg": "userinfo_signing_alg_values_supported",
+		"authorization_signed_response_alg": "authorization_signing_alg_values_supported",
+	} {
+		for _, alg := range w.list(t, offer) {
+			status, got := s.call(http.MethodPost, endpoint, initialToken, fmt.Sprintf(`{"redirect_uris":["https://a.example/cb"],%q:%q}`, member, alg))
+			if status != http.StatusCreated || got[member] != alg {
+				t.Errorf("%s is offered, and registering %s gives %d %v", alg, member, status, got)
+			}
+		}
+	}
+	return "registration_endpoint"
 }
 
 // registered is a service on openid-client that registered itself at broker.

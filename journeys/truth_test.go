@@ -87,6 +87,7 @@ policies:
 	client("client_secret_post", secretAuth("client_secret_post")+"\n")
 	requestClients(client, algs, string(jwks))
 	tokenClients(t, &text, client, algs)
+	text.WriteString(registrationBlock("all", "      max_clients: 100\n"))
 	file := filepath.Join(dir, "voussoir.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -363,6 +364,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 	}
 	tried = append(tried, triedRequests()...)
 	tried = append(tried, triedTokens()...)
+	tried = append(tried, w.registration(t))
 	for member := range w.doc {
 		if !slices.Contains(tried, member) {
 			t.Errorf("the document says %s, and nobody has tried it", member)

@@ -149,8 +149,6 @@ func (m Metadata) settle() error {
 	switch {
 	case m.text("subject_type") != "pairwise":
 		return invalid("subject_type", "subjects are always pairwise")
-	case m.text("application_type") != "web":
-		return invalid("application_type", "only web applications register here")
 	case m["response_types"] != nil && !slices.Contains(m.list("response_types"), "code"):
 		return invalid("response_types", "code is the only response type")
 	case m["grant_types"] != nil && !slices.Contains(m.list("grant_types"), "authorization_code"):

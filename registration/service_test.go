@@ -196,7 +196,6 @@ func TestRegister_Refuses(t *testing.T) {
 		{"no code", `{"response_types":["id_token"]}`, protocol.InvalidClientMetadata},
 		{"no authorization_code", `{"grant_types":["client_credentials"]}`, protocol.InvalidClientMetadata},
 		{"public subjects", `{"subject_type":"public"}`, protocol.InvalidClientMetadata},
-		{"a native application", `{"application_type":"native"}`, protocol.InvalidClientMetadata},
 		{"a list that is a text", `{"redirect_uris":"https://hunter2.example/"}`, protocol.InvalidClientMetadata},
 		{"a list of numbers", `{"redirect_uris":[1]}`, protocol.InvalidClientMetadata},
 		{"more redirect URIs than anybody needs", `{"redirect_uris":` + many + `}`, protocol.InvalidClientMetadata},

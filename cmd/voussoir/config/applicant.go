@@ -50,6 +50,9 @@ func (l *Loaded) Admit(a Applicant) (*clients.Client, map[string]json.RawMessage
 	if method, _ := free(m["token_endpoint_auth_method"]).(string); public(method) && !token.PublicClients {
 		return nil, nil, protocol.Fail(protocol.InvalidClientMetadata, nil, "token_endpoint_auth_method: this token registers no public clients")
 	}
+	if kind, said := free(m["application_type"]).(string); said && kind != "web" && slices.Contains(descriptive(), "application_type") {
+		return nil, nil, protocol.Fail(protocol.InvalidClientMetadata, nil, "application_type: only web applications register here")
+	}
 	for {
 		c := &checker{
 			decoder: &decoder{at: map[string]position{"": {1, 1}}, bad: map[string]bool{}},
@@ -92,12 +95,14 @@ func (l *Loaded) within(token *InitialToken, k *Client) error {
 	return nil
 }
 
-// descriptive are the members that are kept and returned, and change nothing.
+// descriptive are the members that are kept and returned, and set no field of a client
+// in the file.
 func descriptive() []string {
-	return []string{
+	fields, _ := fieldsOf(reflect.TypeFor[Client]())
+	return slices.DeleteFunc([]string{
 		"response_types", "grant_types", "application_type", "subject_type", "contacts", "client_uri", "logo_uri", "policy_uri", "tos_uri",
 		"sector_identifier_uri", "require_auth_time", "initiate_login_uri",
-	}
+	}, func(member string) bool { _, known := fields[member]; return known })
 }
 
 // fieldOf is the field of a client in the file that a member sets.

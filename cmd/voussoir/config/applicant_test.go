@@ -73,6 +73,8 @@ func TestAdmit_IsAsStrictAsTheFile(t *testing.T) {
 		{"a method that does not exist", `{"token_endpoint_auth_method":"hunter2"}`, metadata, "token_endpoint_auth_method"},
 		{"client_secret_jwt", `{"token_endpoint_auth_method":"client_secret_jwt"}`, metadata, "token_endpoint_auth_method"},
 		{"a public client", `{"token_endpoint_auth_method":"none"}`, metadata, "token_endpoint_auth_method"},
+		{"a native application", `{"application_type":"native"}`, metadata, "application_type"},
+		{"an application of no kind", `{"application_type":"hunter2"}`, metadata, "application_type"},
 		{"an unsigned ID token", `{"id_token_signed_response_alg":"none"}`, metadata, "id_token_signed_response_alg"},
 		{"an ID token under its secret", `{"id_token_signed_response_alg":"HS256"}`, metadata, "id_token_signed_response_alg"},
 		{"userinfo encrypted and not signed", `{"userinfo_encrypted_response_alg":"ECDH-ES","jwks_uri":"https://new.example/jwks"}`, metadata, "userinfo_encrypted_response_alg"},
