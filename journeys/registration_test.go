@@ -7,9 +7,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/voussoir-id/voussoir/keys"
 )
 
 const initialToken = "an-initial-access-token-of-the-journeys-0123456789"
@@ -298,5 +303,67 @@ func TestRegistration_KilledAfterTheAnswer(t *testing.T) {
 	}
 	if p := s.authorize("https://a.example/second"); p.errorCode() != "client_unknown" {
 		t.Errorf("after the deletion: %d %s", p.Status, p.errorCode())
+	}
+}
+
+// oidcc-registration-jwks-uri and -rp-key-rotation: the keys of a registered service
+// are fetched at its address, and again when it says that it has changed (otherwise a
+// new key is looked for once a minute).
+func TestRegistration_KeysAtAnAddress(t *testing.T) {
+	whole(t)
+	var rings []*keys.Ring
+	for range 2 {
+		ring, err := keys.Open(t.Context(), keys.Config{File: filepath.Join(t.TempDir(), "keys"), Secret: []byte(strings.Repeat("k", 32)), Algs: []string{"ES256"}, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(ring.Close)
+		rings = append(rings, ring)
+	}
+	var published atomic.Pointer[keys.Ring]
+	published.Store(rings[0])
+	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		body, _ := published.Load().JWKS()
+		w.Header().Set("Content-Type", "application/jwk-set+json")
+		_, _ = w.Write(body)
+	}))
+	defer files.Close()
+	_, broker := serve(t, "", registrationConfig(t, 1, "unused-unused-unused-unused-unused-unused", ""))
+	s := registered{t: t, broker: broker}
+	metadata := `"redirect_uris":["https://a.example/cb"],"token_endpoint_auth_method":"private_key_jwt","token_endpoint_auth_signing_alg":"ES256","jwks_uri":"` + files.URL + `/jwks"}`
+	status, got := s.call(http.MethodPost, broker+"/register", initialToken, "{"+metadata)
+	if status != http.StatusCreated || got["client_secret"] != nil {
+		t.Fatalf("POST /register = %d %v", status, got)
+	}
+	// Who it is is settled before the code is looked at.
+	redeems := func(ring *keys.Ring) any {
+		w := &truthWorld{broker: broker, ring: ring}
+		_, _, body := w.ask(t, "/token", url.Values{
+			"grant_type": {"authorization_code"}, "code": {"none"}, "redirect_uri": {"https://a.example/cb"}, "code_verifier": {strings.Repeat("a", 43)},
+			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+			"client_assertion":      {w.assertion(t, got["client_id"].(string), "ES256")},
+		}, func(http.Header) {})
+		var answer map[string]any
+		if err := json.Unmarshal([]byte(body), &answer); err != nil {
+			t.Fatal(err)
+		}
+		return answer["error"]
+	}
+	if said := redeems(rings[0]); said != "invalid_grant" {
+		t.Errorf("with the published key: %v", said)
+	}
+	if said := redeems(rings[1]); said != "invalid_client" {
+		t.Errorf("with a key that nobody has published: %v", said)
+	}
+	published.Store(rings[1])
+	if status, got := s.call(http.MethodPut, got["registration_client_uri"].(string), got["registration_access_token"].(string),
+		fmt.Sprintf(`{"client_id":%q,`, got["client_id"])+metadata); status != http.StatusOK {
+		t.Fatalf("PUT = %d %v", status, got)
+	}
+	if said := redeems(rings[1]); said != "invalid_grant" {
+		t.Errorf("with the key that it has now: %v", said)
+	}
+	if said := redeems(rings[0]); said != "invalid_client" {
+		t.Errorf("with the key that is gone: %v", said)
 	}
 }
