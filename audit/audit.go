@@ -36,6 +36,9 @@ const (
 	KeyRotated          Kind = "key.rotated"
 	KeyRevoked          Kind = "key.revoked"
 	ConfigLoaded        Kind = "config.loaded"
+	ClientRegistered    Kind = "client.registered" // by API; object: the id of its initial access token
+	ClientUpdated       Kind = "client.updated"    // likewise
+	ClientDeleted       Kind = "client.deleted"    // likewise; rule operator: by a command
 )
 
 // Public is the part of an entry that anyone may read. JSON names are part of

@@ -95,6 +95,7 @@ policies:
 	w.certificateClients(t, certificates, client)
 	tokenClients(t, &text, client, algs)
 	text.WriteString(certificates.String())
+	text.WriteString(registrationBlock("all", "      max_clients: 100\n"))
 	file := filepath.Join(dir, "voussoir.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -376,7 +377,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 	}
 	tried = append(tried, triedRequests()...)
 	tried = append(tried, triedTokens()...)
-	tried = append(tried, "dpop_signing_alg_values_supported")
+	tried = append(tried, "dpop_signing_alg_values_supported", w.registration(t))
 	for member := range w.doc {
 		if !slices.Contains(tried, member) {
 			t.Errorf("the document says %s, and nobody has tried it", member)

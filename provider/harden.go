@@ -25,6 +25,7 @@ type rule struct {
 	methods []string
 	page    bool // people see its errors, and it tells repeated parameters itself; else JSON
 	query   bool // parameters in the URL are read or ignored; else refused
+	json    bool // the body is JSON, read by the handler; else a form
 	public  bool // metadata: cacheable and readable from any origin, without credentials
 }
 
@@ -81,6 +82,10 @@ func (u rule) admit(w http.ResponseWriter, r *http.Request) error {
 		return u.invalid("parameters in the URL are not accepted here")
 	}
 	if u.public {
+		return nil
+	}
+	if u.json {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		return nil
 	}
 	if r.Method == http.MethodPost {

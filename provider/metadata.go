@@ -15,6 +15,7 @@ import (
 // metadata is the discovery document as bytes, and what it was made for.
 type metadata struct {
 	keys string // etag of the JWKS
+	open bool   // services may register
 	acrs []protocol.ACR
 	body []byte
 	etag string
@@ -52,7 +53,8 @@ type metadataDocument struct {
 	PARRequired           bool                 `json:"require_pushed_authorization_requests"`
 	IssParameter          bool                 `json:"authorization_response_iss_parameter_supported"`
 
-	DPoPAlgs []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
+	DPoPAlgs             []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
+	RegistrationEndpoint string   `json:"registration_endpoint,omitempty"`
 
 	RevocationEndpoint    string               `json:"revocation_endpoint"`
 	IntrospectionEndpoint string               `json:"introspection_endpoint"`
@@ -134,15 +136,19 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 // made anew when one of them changes and at no other time.
 func (p *Provider) serveMetadata(w http.ResponseWriter, r *http.Request) error {
 	jwks, keys := p.Keys.JWKS()
-	acrs := p.ACRs()
+	acrs, open := p.ACRs(), p.registering()
 	m := p.metadata.Load()
-	if m == nil || m.keys != keys || !slices.Equal(m.acrs, acrs) {
-		body, err := json.Marshal(p.document(algsOf(jwks), acrs))
+	if m == nil || m.keys != keys || m.open != open || !slices.Equal(m.acrs, acrs) {
+		doc := p.document(algsOf(jwks), acrs)
+		if open {
+			doc.RegistrationEndpoint = p.Issuer + PathRegister
+		}
+		body, err := json.Marshal(doc)
 		if err != nil {
 			return err
 		}
 		sum := sha256.Sum256(body)
-		m = &metadata{keys: keys, acrs: acrs, body: body, etag: base64.RawURLEncoding.EncodeToString(sum[:12])}
+		m = &metadata{keys: keys, open: open, acrs: acrs, body: body, etag: base64.RawURLEncoding.EncodeToString(sum[:12])}
 		p.metadata.Store(m)
 	}
 	return serveDocument(w, r, m.body, m.etag, "application/json")

@@ -7,7 +7,7 @@
 // Read in the order of a login: harden.go, cors.go, par.go, requestobject.go, authorize.go,
 // authorize_params.go, codes.go (login calls it), answer.go, jarm.go, token.go,
 // certificate.go, confirmation.go, dpop.go, accesstoken.go, idtoken.go, userinfo.go,
-// revoke.go, introspect.go, encrypt.go.
+// revoke.go, introspect.go, encrypt.go; and, for services that register by API, register.go.
 package provider
 
 import (
@@ -44,6 +44,7 @@ const (
 func Paths() []string {
 	return []string{
 		PathAuthorize, PathPAR, PathToken, PathUserInfo, PathJWKS, PathDiscovery, PathOAuthMetadata, PathRevoke, PathIntrospect,
+		PathRegister,
 	}
 }
 
@@ -104,6 +105,7 @@ type Config struct {
 	Log        *slog.Logger                           //
 	ACRs       func() []protocol.ACR                  // levels that some identity provider reaches now, weakest first
 	IDTokenTTL time.Duration                          // default 60 s, at most 1 h
+	Registrar  Registrar                              // nil: no service registers by API
 	Now        func() time.Time                       //
 
 	DetailTypes  []DetailType  // of authorization details; default none
@@ -113,8 +115,11 @@ type Config struct {
 // Provider serves the protocol. Safe for concurrent use.
 type Provider struct {
 	Config
-	routes   map[string]http.Handler
-	library  *library
+	routes  map[string]http.Handler
+	library *library
+
+	registrations http.Handler // of PathRegister/ID
+
 	metadata atomic.Pointer[metadata] // rebuilt when the keys change
 	hints    atomic.Pointer[hintKeys] // likewise
 }
@@ -141,14 +146,16 @@ func New(cfg Config) (*Provider, error) {
 		PathJWKS:          cfg.Site.API("jwks", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveJWKS)),
 		PathDiscovery:     cfg.Site.API("discovery", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
 		PathOAuthMetadata: cfg.Site.API("metadata", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
+		PathRegister:      cfg.Site.API("register", rule{methods: []string{"POST"}, json: true}.guard(p.register)),
 	}
+	p.registrations = cfg.Site.API("registration", rule{methods: []string{"GET", "PUT", "DELETE"}, json: true}.guard(p.manage))
 	return p, nil
 }
 
 // ServeHTTP answers on Paths and 404 elsewhere. It matches the path as it came:
 // a router that cleans paths would answer POST //token with a redirect.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h, ok := p.routes[r.URL.Path]; ok {
+	if h := p.route(r.URL.Path); h != nil {
 		h.ServeHTTP(w, r)
 		return
 	}

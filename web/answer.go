@@ -130,6 +130,8 @@ func protocolStatus(c protocol.ErrorCode) int {
 	switch c {
 	case protocol.InvalidClient, protocol.InvalidToken:
 		return http.StatusUnauthorized
+	case protocol.AccessDenied: // RFC 7592 section 2; it never meets a page
+		return http.StatusForbidden
 	case protocol.ServerError:
 		return http.StatusInternalServerError
 	case protocol.TemporarilyUnavailable:

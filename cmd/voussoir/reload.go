@@ -45,6 +45,11 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 			return fmt.Errorf("a client wants %s, for which there is no key yet: that needs a restart", alg)
 		}
 	}
+	b.changing.Lock() // nobody registers between the reading of the registrations and their use
+	defer b.changing.Unlock()
+	if err := b.join(ctx, next); err != nil {
+		return err
+	}
 	if err := b.recordConfig(ctx, next); err != nil {
 		return err
 	}
@@ -117,15 +122,21 @@ func (b *broker) takeOverKeys(ctx context.Context) {
 	if err == nil {
 		err = syncKeys(ctx, b.ring, b.records, b.events)
 	}
+	if rerr := b.takeOverRegistrations(ctx); rerr != nil && ctx.Err() == nil {
+		b.events.LogAttrs(ctx, slog.LevelError, "registrations were not taken over", slog.Bool("alarm", true), slog.String("error", rerr.Error()))
+	}
 	if err != nil && ctx.Err() == nil {
 		b.events.LogAttrs(ctx, slog.LevelError, "the key file was not taken over", slog.Bool("alarm", true), slog.String("error", err.Error()))
 	}
 }
 
 // signingAlgs are the algorithms that the keys must have: those of the clients,
-// and ES256, which new clients get.
+// ES256, which new clients get, and what those may want that register by API.
 func signingAlgs(c *config.Loaded) []string {
 	algs := []string{"ES256"}
+	if len(c.Initial) > 0 {
+		algs = config.RegisteredAlgs()
+	}
 	for _, client := range c.Clients.All() {
 		for _, alg := range client.SigningAlgs() {
 			if !slices.Contains(algs, alg) {

@@ -21,6 +21,7 @@ import (
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/provider"
+	"github.com/voussoir-id/voussoir/registration"
 )
 
 // snapshot is everything that a reload of the configuration replaces, at once.
@@ -36,6 +37,13 @@ type snapshot struct {
 
 	tls         *tls.Certificate // our own; nil: we speak http
 	authorities *x509.CertPool   // that issue certificates of clients; nil: none
+	// Services that registered by API are among clients and keySets too.
+	loaded       *config.Loaded
+	tokens       []registration.Token
+	registered   map[protocol.ClientID]registration.Registration // those in force
+	outOfService map[protocol.ClientID]registration.Registration // those that loaded does not allow
+	joined       map[protocol.ClientID]*clients.Client           // registered, as clients
+	toClients    *http.Client                                    // to fetch their keys
 }
 
 // outside is what the parts of a snapshot need to talk to others.
@@ -50,12 +58,12 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	s := &snapshot{
 		digest: c.Digest, clients: c.Clients, policies: c.Policies,
 		keySets: map[protocol.ClientID]provider.KeySet{}, algs: signingAlgs(c),
+		loaded: c, tokens: tokensOf(c), toClients: outbound.New(calls(c)),
 	}
 	if s.tls = c.TLS; c.ClientCertificates != nil {
 		s.authorities = c.ClientCertificates.Authorities
 	}
-	calls := outbound.Config{AllowPrivate: c.Private, AllowHTTP: c.Development}
-	entries, err := providers(c, calls, o)
+	entries, err := providers(c, calls(c), o)
 	if err != nil {
 		return nil, err
 	}
@@ -65,12 +73,11 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 			s.acrs = append(s.acrs, level)
 		}
 	}
-	toClients := outbound.New(calls)
 	for _, client := range c.Clients.All() {
-		if client.AuthMethod != clients.PrivateKeyJWT && client.AuthMethod != clients.SelfSignedTLS && client.RequestObjectSigningAlg == "" && len(client.EncryptionAlgs()) == 0 {
+		if !needsKeys(client) {
 			continue
 		}
-		set, err := clientKeys(client, toClients, o.Now)
+		set, err := clientKeys(client, s.toClients, o.Now)
 		if err != nil {
 			return nil, fmt.Errorf("client %s: %w", client.ID, err)
 		}
@@ -98,6 +105,16 @@ func providers(c *config.Loaded, calls outbound.Config, o outside) ([]federation
 		entries = append(entries, federation.Entry{Description: idp.Description(), Provider: idp})
 	}
 	return entries, nil
+}
+
+// calls says where our calls may go.
+func calls(c *config.Loaded) outbound.Config {
+	return outbound.Config{AllowPrivate: c.Private, AllowHTTP: c.Development}
+}
+
+// needsKeys reports whether we use public keys of this client.
+func needsKeys(c *clients.Client) bool {
+	return c.AuthMethod == clients.PrivateKeyJWT || c.AuthMethod == clients.SelfSignedTLS || c.RequestObjectSigningAlg != "" || len(c.EncryptionAlgs()) > 0
 }
 
 func clientKeys(c *clients.Client, calls *http.Client, now func() time.Time) (provider.KeySet, error) {

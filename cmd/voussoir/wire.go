@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,16 +35,17 @@ const (
 
 // broker is a wired broker. Its owner calls handler, run and close.
 type broker struct {
-	handler http.Handler
-	started *config.Loaded // what cannot change without a restart
-	current atomic.Pointer[snapshot]
-	ring    *keys.Ring
-	records *sql.Records
-	flows   *sql.Flows
-	log     *audit.Log
-	events  *slog.Logger
-	now     func() time.Time
-	undo    []func() // in the order of opening
+	handler  http.Handler
+	started  *config.Loaded // what cannot change without a restart
+	current  atomic.Pointer[snapshot]
+	changing sync.Mutex // held by whoever replaces current
+	ring     *keys.Ring
+	records  *sql.Records
+	flows    *sql.Flows
+	log      *audit.Log
+	events   *slog.Logger
+	now      func() time.Time
+	undo     []func() // in the order of opening
 }
 
 // wire builds a broker, from the keys at the bottom to the routes at the top.
@@ -92,6 +94,9 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err != nil {
 		return nil, err
 	}
+	if err := b.join(ctx, first); err != nil {
+		return nil, err
+	}
 	if err := b.recordConfig(ctx, first); err != nil {
 		return nil, err
 	}
@@ -130,6 +135,10 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err != nil {
 		return nil, err
 	}
+	registrar, err := b.newRegistrar(c)
+	if err != nil {
+		return nil, err
+	}
 	op, err := provider.New(provider.Config{
 		Issuer: c.Issuer, Clients: currentClients, Codes: codes, Once: b.records, Keys: b.ring,
 		Start: func(ctx context.Context, req protocol.AuthRequest, h http.Header) (string, []*http.Cookie, error) {
@@ -137,7 +146,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 			return s.URL, s.Cookies, err
 		},
 		ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
-		ACRs: func() []protocol.ACR { return b.current.Load().acrs }, Now: now,
+		ACRs: func() []protocol.ACR { return b.current.Load().acrs }, Registrar: registrar, Now: now,
 		Certificates: b.certificates(c.ClientCertificates),
 	})
 	if err != nil {
@@ -159,9 +168,9 @@ func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Prov
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.Handle("GET /readyz", &readiness{ping: b.ping, now: b.now})
 	visits.Routes(mux)
-	pages, paths := site.Fallback(mux), provider.Paths()
+	pages := site.Fallback(mux)
 	return site.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if slices.Contains(paths, r.URL.Path) {
+		if op.Serves(r.URL.Path) {
 			op.ServeHTTP(w, r)
 			return
 		}

@@ -12,6 +12,8 @@ const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCO
 const { USERINFO_ALG, THEN, DECRYPT_JWK, DPOP } = process.env
 // CERT, KEY: its certificate, under the authority CA; THEN=steal: use the token without it afterwards.
 const { CA, CERT, KEY } = process.env
+// INITIAL_TOKEN: it registers by API, with METADATA beside its redirect URI.
+const { INITIAL_TOKEN, METADATA = '{}' } = process.env
 const redirectURI = `http://127.0.0.1:${PORT}/callback`
 
 async function signingKey() {
@@ -40,10 +42,18 @@ function registered() {
   return metadata
 }
 
-const config = await client.discovery(new URL(ISSUER), CLIENT_ID, registered(), await authentication(), {
-  execute: [client.allowInsecureRequests], // loopback http in a test
-  ...(CERT && { [client.customFetch]: mtlsFetch({ ca: CA, cert: CERT, key: KEY }) }),
-})
+async function configure() {
+  const options = {
+    execute: [client.allowInsecureRequests], // loopback http in a test
+    ...(CERT && { [client.customFetch]: mtlsFetch({ ca: CA, cert: CERT, key: KEY }) }),
+  }
+  if (!INITIAL_TOKEN) return client.discovery(new URL(ISSUER), CLIENT_ID, registered(), await authentication(), options)
+  const metadata = { redirect_uris: [redirectURI], ...JSON.parse(METADATA) }
+  const proof = AUTH === 'private_key_jwt' ? await authentication() : undefined // else the secret that it gets
+  return client.dynamicClientRegistration(new URL(ISSUER), metadata, proof, { initialAccessToken: INITIAL_TOKEN, ...options })
+}
+
+const config = await configure()
 if (RESPONSE === 'signed') client.useJwtResponseMode(config)
 if (USERINFO_ALG) client.enableNonRepudiationChecks(config) // it then verifies the signature with our JWKS
 if (DECRYPT_JWK) {
@@ -147,6 +157,8 @@ http.createServer(async (request, response) => {
     } else if (url.pathname === '/callback') {
       const received = await finish(request, url)
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(received))
+    } else if (url.pathname === '/registered') {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(config.clientMetadata()))
     } else {
       response.writeHead(404).end()
     }

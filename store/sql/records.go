@@ -8,6 +8,7 @@ import (
 	"github.com/voussoir-id/voussoir/consent"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/provider"
+	"github.com/voussoir-id/voussoir/registration"
 )
 
 // Records is the durable database (records.db): a write that returned nil
@@ -24,6 +25,7 @@ var (
 	_ consent.Store        = (*Records)(nil)
 	_ audit.Store          = (*Records)(nil)
 	_ provider.OnceStore   = (*Records)(nil)
+	_ registration.Store   = (*Records)(nil)
 )
 
 // OpenRecords opens records.db in cfg.Dir, creating or migrating it. The caller

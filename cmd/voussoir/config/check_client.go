@@ -106,7 +106,7 @@ func (c *checker) authentication(k *Client, path string, encryptionAlgs ...strin
 		return
 	}
 	if at := path + ".token_endpoint_auth_signing_alg"; c.has(at) {
-		c.add(at, "this is of use with private_key_jwt only", "token_endpoint_auth_method: private_key_jwt, or remove it")
+		c.addIdle(at, "this is of use with private_key_jwt only", "token_endpoint_auth_method: private_key_jwt, or remove it")
 	}
 	c.keysBesideSecret(k, path, encryptionAlgs)
 	if k.TokenEndpointAuthMethod == string(clients.Public) {
@@ -132,7 +132,7 @@ func (c *checker) keysBesideSecret(k *Client, path string, encryptionAlgs []stri
 		if k.JWKSURI != "" {
 			at = path + ".jwks_uri"
 		}
-		c.add(at, "this is of use with private_key_jwt, self_signed_tls_client_auth, signed request objects or encryption only", "token_endpoint_auth_method: private_key_jwt, or request_object_signing_alg: ES256, or remove it")
+		c.addIdle(at, "this is of use with private_key_jwt, self_signed_tls_client_auth, signed request objects or encryption only", "token_endpoint_auth_method: private_key_jwt, or request_object_signing_alg: ES256, or remove it")
 	}
 }
 

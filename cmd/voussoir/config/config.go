@@ -55,6 +55,8 @@ type File struct {
 	DataProviders []DataProvider `yaml:"data_providers" eg:"[{ id: tax-api, … }]"`
 	// Policies say what services may receive, and why. Default: none.
 	Policies []Policy `yaml:"policies" eg:"[{ id: library, … }]"`
+	// Registration lets services register by API. Default: they cannot.
+	Registration Registration `yaml:"registration"`
 	// Consultations are not available in this version: leave the list empty.
 	Consultations []Later `yaml:"consultations" eg:"[]"`
 	// Registry is the civil-registry check. Not available in this version: leave it

@@ -39,6 +39,9 @@ type Loaded struct {
 
 	TLS                *tls.Certificate   // of our own listener; nil: it speaks http
 	ClientCertificates *CertificateSource // nil: none are asked for or read
+	Initial            []Initial          // tokens with which services register
+
+	file File // for services that register: see Admit
 }
 
 // Load reads, checks and converts a configuration file. getenv reads the
@@ -133,6 +136,10 @@ func (c *checker) load() *Loaded {
 	for i := range c.f.Policies {
 		ps = append(ps, loadPolicy(&c.f.Policies[i]))
 	}
+	for i := range c.f.Registration.Tokens {
+		out.Initial = append(out.Initial, c.f.Registration.Tokens[i].load())
+	}
+	out.file = *c.f
 	out.Clients, out.Policies, out.PolicyCount = clients.NewSet(cs...), policies.NewTable(ps...), len(ps)
 	return out
 }
