@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -161,5 +162,32 @@ func TestLoad_InitialTokens(t *testing.T) {
 	}
 	if got := withTokens(t, "      max_clients: 3\n").Initial; got[0].Max != 3 || !got[0].Expires.IsZero() {
 		t.Errorf("tokens = %+v", got)
+	}
+}
+
+// What is for the operator to decide is not in anybody's metadata: it is ignored, and
+// not in the answer.
+func TestAdmit_WhatIsForTheOperatorHasNoEffect(t *testing.T) {
+	l := withTokens(t, "")
+	plain, _, err := l.Admit(applicant(t, `{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"id": `"city-library"`, "policy": `"other"`, "sector": `"library.example"`, "profile": `"franceconnect"`, "idp_hints": `["tax"]`,
+		"id_token_claims": `["given_name"]`, "resources": `["https://api.example/"]`, "access_token_lifetime": `"PT1H"`,
+		"access_token_format": `"jwt"`, "require_pkce": `false`, "require_nonce": `false`, "exception_reason": `"I want to"`,
+		"allowed_origins": `["https://new.example"]`, "authorization_details_types": `["payment"]`,
+		"client_secret_sha256": `"0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, answer, err := l.Admit(applicant(t, `{"`+name+`":`+value+`}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, there := answer[name]; there || !reflect.DeepEqual(got, plain) {
+				t.Errorf("it has an effect: %+v", got)
+			}
+		})
 	}
 }
