@@ -88,7 +88,7 @@ func unavailable(what string, err error) error {
 }
 
 // newExternal is newSigning for a key whose private part lies in the signer.
-func newExternal(k signingKey, public crypto.PublicKey, s Signer) (*signing, error) {
+func (r *Ring) newExternal(k signingKey, public crypto.PublicKey) (*signing, error) {
 	alg, ok := signer.ParseAlg(k.Alg)
 	if !ok {
 		return nil, errors.New("a signer does not sign with its algorithm")
@@ -99,11 +99,14 @@ func newExternal(k signingKey, public crypto.PublicKey, s Signer) (*signing, err
 		out.size = key.Size()
 	}
 	out.sign = func(ctx context.Context, input []byte) ([]byte, error) {
-		if s == nil {
+		if r.cfg.Signer == nil {
 			return nil, fmt.Errorf("%w: key %s lies in a signer, and none is configured", ErrUnavailable, k.KID)
 		}
 		digest := sha256.Sum256(input)
-		sig, err := s.Sign(ctx, alg, id, digest)
+		sig, err := r.cfg.Signer.Sign(ctx, alg, id, digest)
+		if ctx.Err() == nil {
+			r.down.Store(err != nil)
+		}
 		if err != nil {
 			return nil, unavailable("sign", err)
 		}
@@ -173,18 +176,39 @@ func (r *Ring) Ready(ctx context.Context) error {
 	}
 	for _, at := range r.cfg.slots() {
 		s := h.signers[at]
-		if s == nil {
-			return fmt.Errorf("%w: there is no %s key yet", ErrUnavailable, at.alg)
-		}
-		if !s.inSigner {
-			continue
-		}
-		// Never the input of a token: that begins with a header in base64url.
-		probe := append([]byte("\x00readiness"), make([]byte, 16)...)
-		_, _ = rand.Read(probe[10:]) // never fails
-		if _, err := s.sign(ctx, probe); err != nil {
+		if err := s.try(ctx, at); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// CanSign is nil unless Sign with alg would fail now, as far as that is known
+// without asking a signer that answered the last time: so that nothing is used up
+// for a token that cannot be signed.
+func (r *Ring) CanSign(ctx context.Context, alg string) error {
+	h, err := r.holding(ctx)
+	if err != nil {
+		return err
+	}
+	at := slot{ForServices, alg}
+	if s := h.signers[at]; s == nil || s.inSigner && r.down.Load() {
+		return s.try(ctx, at)
+	}
+	return nil
+}
+
+// try makes a signature that is nothing else, of a key in the signer. s may be nil.
+func (s *signing) try(ctx context.Context, at slot) error {
+	if s == nil {
+		return fmt.Errorf("%w: there is no %s key yet", ErrUnavailable, at.alg)
+	}
+	if !s.inSigner {
+		return nil
+	}
+	// Never the input of a token: that begins with a header in base64url.
+	probe := append([]byte("\x00probe"), make([]byte, 16)...)
+	_, _ = rand.Read(probe[6:]) // never fails
+	_, err := s.sign(ctx, probe)
+	return err
 }

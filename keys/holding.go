@@ -60,7 +60,7 @@ func (r *Ring) newHolding(c contents, now time.Time) (*holding, error) {
 	for _, k := range c.Signing {
 		key, err := k.check()
 		if err == nil && k.State == Active {
-			err = h.sign(k, key, r.cfg.Signer)
+			err = h.sign(k, key, r)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", k.KID, err)
@@ -87,13 +87,13 @@ func publish(ks []jose.JSONWebKey) (jwkSet, error) {
 }
 
 // sign makes k the key that signs in its slot.
-func (h *holding) sign(k signingKey, public crypto.PublicKey, s Signer) (err error) {
+func (h *holding) sign(k signingKey, public crypto.PublicKey, r *Ring) (err error) {
 	at := slot{k.Use, k.Alg}
 	if h.signers[at] != nil {
 		return errors.New("a second active key")
 	}
 	if k.InSigner {
-		h.signers[at], err = newExternal(k, public, s)
+		h.signers[at], err = r.newExternal(k, public)
 	} else {
 		h.signers[at], err = newSigning(k)
 	}

@@ -84,6 +84,7 @@ type Ring struct {
 	cfg   Config
 	vault vault
 	held  atomic.Pointer[holding] // nil once closed
+	down  atomic.Bool             // the signer failed when it was last asked for a signature
 
 	change sync.Mutex // held while the file is being changed; guards what follows
 	log    Recorder   // nil until AuditTo

@@ -12,7 +12,9 @@ import (
 const PathProviderKeys = PathJWKS + "/providers"
 
 // ServeKeys serves a JWKS with its entity tag, as PathJWKS is served.
-func ServeKeys(ks interface{ JWKS() (body []byte, etag string) }) web.Handler {
+func ServeKeys(ks interface {
+	JWKS() (body []byte, etag string)
+}) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		body, etag := ks.JWKS()
 		return serveDocument(w, r, body, etag, "application/jwk-set+json")
