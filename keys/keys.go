@@ -161,6 +161,21 @@ func (r *Ring) Rotate(ctx context.Context, use Use, alg string) error {
 	})
 }
 
+// PublishedFor is how long a key is published before it should sign, so that
+// whoever keeps our keys for a day has it.
+const PublishedFor = 24 * time.Hour
+
+// KnownFrom is when everybody knows the next key of use and alg, so that Rotate
+// makes no verification fail; zero when there is none.
+func (r *Ring) KnownFrom(use Use, alg string) (at time.Time) {
+	for _, k := range r.Keys() {
+		if k.Alg == alg && k.Use == use && k.State == Next {
+			at = k.Created.Add(PublishedFor)
+		}
+	}
+	return at
+}
+
 // Revoke withdraws a key from the JWKS at once and destroys its private part.
 // The next key takes the place of an active one. Revoking a key again changes
 // nothing. It is in force even if the signer cannot be reached: what is missing

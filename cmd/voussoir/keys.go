@@ -69,7 +69,7 @@ func (p *program) keysRotate() *cobra.Command {
 			return usageError("--for services or --for providers")
 		}
 		return p.withRing(cmd.Context(), *file, func(r *keys.Ring) error {
-			if known := knownFrom(r, verifies, *alg); !*early && p.now().Before(known) {
+			if known := r.KnownFrom(verifies, *alg); !*early && p.now().Before(known) {
 				return fmt.Errorf("%s may not know the next %s key yet: wait until %s (or --early; a key that somebody else may have is a case for keys revoke)",
 					*use, *alg, known.UTC().Format(time.RFC3339))
 			}
@@ -92,20 +92,6 @@ func (p *program) keysRotate() *cobra.Command {
 		})
 	}
 	return c
-}
-
-// publishedFor is how long a key is published before it signs, so that whoever
-// keeps our keys for a day has it.
-const publishedFor = 24 * time.Hour
-
-// knownFrom is when services, or providers, know the next key of alg.
-func knownFrom(r *keys.Ring, use keys.Use, alg string) (at time.Time) {
-	for _, k := range r.Keys() {
-		if k.Alg == alg && k.Use == use && k.State == keys.Next {
-			at = k.Created.Add(publishedFor)
-		}
-	}
-	return at
 }
 
 func (p *program) keysRevoke() *cobra.Command {
