@@ -144,13 +144,13 @@ func (c *Client) takeIdle() *net.UnixConn {
 }
 
 func (c *Client) dial(ctx context.Context) (*net.UnixConn, error) {
-	dialed, err := new(net.Dialer).DialContext(ctx, "unix", c.Socket)
+	reached, err := new(net.Dialer).DialContext(ctx, "unix", c.Socket)
 	if err != nil {
 		return nil, err
 	}
-	conn, ok := dialed.(*net.UnixConn)
+	conn, ok := reached.(*net.UnixConn)
 	if !ok {
-		_ = dialed.Close()
+		_ = reached.Close()
 		return nil, errors.New("not a Unix socket")
 	}
 	uid, err := peerUID(conn)

@@ -109,7 +109,7 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("read the token: %w", err)
 	}
-	l, err := listen(o.socket)
+	l, err := listen(ctx, o.socket)
 	if err != nil {
 		return err
 	}

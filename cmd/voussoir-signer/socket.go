@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +14,11 @@ import (
 )
 
 // listen makes the socket at path, or takes the one that systemd hands over.
-func listen(path string) (*net.UnixListener, error) {
+func listen(ctx context.Context, path string) (*net.UnixListener, error) {
 	if path == "" {
 		return handedOver()
 	}
-	if err := clear(path); err != nil {
+	if err := clear(ctx, path); err != nil {
 		return nil, err
 	}
 	old := syscall.Umask(0o177) // the socket is never open to others, not for a moment
@@ -31,7 +32,7 @@ func listen(path string) (*net.UnixListener, error) {
 
 // clear removes the socket of a signer that was killed; never one that answers,
 // and never anything that is not a socket.
-func clear(path string) error {
+func clear(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -42,7 +43,7 @@ func clear(path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s is there and is not a socket", path)
 	}
-	if c, err := net.Dial("unix", path); err == nil {
+	if c, err := new(net.Dialer).DialContext(ctx, "unix", path); err == nil {
 		_ = c.Close()
 		return fmt.Errorf("another process answers on %s", path)
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,7 +57,7 @@ func reopen(t *testing.T, o options) *token {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { k.close(t.Context(), slog.New(slog.NewTextHandler(io.Discard, nil))) })
+	t.Cleanup(func() { k.close(t.Context(), slog.New(slog.DiscardHandler)) })
 	return k
 }
 
@@ -198,29 +199,76 @@ func TestListen(t *testing.T) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "s")
-	l, err := listen(path)
+	l, err := listen(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket %v, %v", info.Mode(), err)
 	}
-	if _, err := listen(path); err == nil {
+	if _, err := listen(t.Context(), path); err == nil {
 		t.Error("took the socket of a signer that answers")
 	}
 	l.SetUnlinkOnClose(false) // as kill -9 leaves it
 	_ = l.Close()
-	if l, err = listen(path); err != nil {
+	if l, err = listen(t.Context(), path); err != nil {
 		t.Errorf("after a kill: %v", err)
 	}
 	_ = l.Close()
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := listen(path); err == nil {
+	if _, err := listen(t.Context(), path); err == nil {
 		t.Error("removed a file that is no socket")
 	}
-	if _, err := listen(""); !errors.Is(err, errUsage) {
+	if _, err := listen(t.Context(), ""); !errors.Is(err, errUsage) {
 		t.Errorf("no socket at all: %v", err)
+	}
+}
+
+// TestListen_SocketThatSystemdHandsOver plays systemd: sd_listen_fds(3). The test
+// binary is the signer too.
+func TestListen_SocketThatSystemdHandsOver(t *testing.T) {
+	if os.Getenv("SIGNER_CHILD") != "" {
+		l, err := listen(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := l.AcceptUnix()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte("here"))
+		_ = c.Close()
+		return
+	}
+	dir, err := os.MkdirTemp("", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	child := exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" -test.run=SystemdHandsOver`, os.Args[0])
+	child.Env, child.ExtraFiles = append(os.Environ(), "SIGNER_CHILD=1"), []*os.File{f}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Wait()
+	c, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if said, err := io.ReadAll(c); err != nil || string(said) != "here" {
+		t.Errorf("%q, %v", said, err)
 	}
 }
