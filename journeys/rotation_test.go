@@ -2,8 +2,12 @@ package journeys
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -90,4 +94,60 @@ func (w *faultWorld) during(keys func() oidc.KeySet, was string, change func() (
 	}
 	w.t.Logf("%d sign-ins, none failed", verified.Load())
 	return after.Load().(string)
+}
+
+// TestProviderKeys_AnIndependentProviderVerifiesOurAssertions: npm's oidc-provider
+// reads /jwks/providers, before and after those keys rotate, and would not find
+// them at /jwks.
+func TestProviderKeys_AnIndependentProviderVerifiesOurAssertions(t *testing.T) {
+	need(t, "node_modules/oidc-provider/package.json", "oidc-provider")
+	idp := ports(t)
+	w := newFaultWorld(t, func(redirect string) string {
+		broker, _, _ := strings.Cut(redirect, "/callback/")
+		env := []string{fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "JWKS_URI=" + broker + "/jwks/providers", "REDIRECT_URI=" + redirect}
+		issuer := fmt.Sprintf("http://127.0.0.1:%d", idp)
+		launch(t, env, issuer+"/.well-known/openid-configuration", node(t), "counterparts/oidc-provider.mjs")
+		return issuer
+	}, sandboxed(t, linteau()))
+	text := strings.Replace(w.config(), "client_secret: "+upstreamSecret, "private_key_jwt: true", 1)
+	w.write(strings.Replace(text, "consent_validity: P1Y", "consent_validity: PT0S", 1)) // asked each time
+	w.reload("configuration reloaded")
+	signIn := func(when string) {
+		c, r := newCitizen(t), w.library.start("openid given_name", nil)
+		p := c.press(c.visit(http.MethodGet, r.URL, nil, "", w.library.back), "provider-one", nil)
+		p = c.submit(p, url.Values{"login": {"camille"}, "password": {"any"}})
+		for range 3 {
+			if strings.Contains(p.URL.Path, "/interaction/") {
+				p = c.submit(p, nil)
+			}
+		}
+		p = c.pressUntil(p, "consent-agree", nil, w.library.back)
+		if tk, err := w.library.redeem(t.Context(), p.URL.Query().Get("code"), r.Verifier); err != nil || tk.Status != http.StatusOK {
+			t.Fatalf("%s: token answer %d %s, %v", when, tk.Status, tk.Error, err)
+		}
+	}
+	signIn("at first")
+	if out, err := w.voussoir("", nil, "keys", "rotate", "--for", "providers", "--early"); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	signIn("while the broker has not heard of the rotation")
+	active := ""
+	for _, k := range w.keyLines() {
+		if k.For == "providers" && k.State == "active" {
+			active = k.KID
+		}
+		if strings.Contains(w.jwks(), k.KID) != (k.For == "services") {
+			t.Errorf("key %+v at /jwks", k)
+		}
+	}
+	eventually(t, "the broker takes the rotation over", func() bool {
+		resp, err := w.library.http.Get(w.broker + "/jwks/providers")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return err == nil && strings.Contains(string(body), active) && strings.Count(string(body), `"kid"`) == 3
+	})
+	signIn("after the rotation")
 }

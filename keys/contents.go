@@ -143,8 +143,11 @@ func (c *contents) complete(slots []slot, make maker, inSigner bool, now time.Ti
 // lacks a next key, which complete makes.
 func (c *contents) rotate(at slot, now time.Time) error {
 	active := c.find(at, Active)
-	if active == nil || c.find(at, Next) == nil {
+	if active == nil {
 		return fmt.Errorf("rotate %s: %w", at.alg, ErrNoKey)
+	}
+	if c.find(at, Next) == nil { // it could not be made yet; one of now would be known to nobody
+		return fmt.Errorf("rotate %s: %w: there is no next key yet", at.alg, ErrUnavailable)
 	}
 	active.end(Retired, now)
 	c.promote(at, now)
