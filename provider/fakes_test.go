@@ -109,6 +109,8 @@ type testKeys struct {
 	jwks []byte
 	aead cipher.AEAD
 	fail bool
+
+	cannot error // what CanSign says
 }
 
 var sharedKeys = sync.OnceValue(func() *testKeys {
@@ -167,6 +169,8 @@ func (k *testKeys) Derive(_ context.Context, label string, msg []byte) ([32]byte
 	}
 	return sha256.Sum256(append([]byte(label+"\x00"), msg...)), nil
 }
+
+func (k *testKeys) CanSign(context.Context, string) error { return k.cannot }
 
 func (k *testKeys) JWKS() ([]byte, string) { return k.jwks, "jwks-1" }
 

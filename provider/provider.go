@@ -52,6 +52,8 @@ func Paths() []string {
 type Keys interface {
 	// Sign returns a compact JWS with alg, kid and typ in its header.
 	Sign(ctx context.Context, alg, typ string, payload []byte) (compact string, err error)
+	// CanSign is nil unless it is known that Sign with alg would fail now.
+	CanSign(ctx context.Context, alg string) error
 	// JWKS returns the public keys and a tag that changes whenever they do. The
 	// caller does not change body.
 	JWKS() (body []byte, etag string)

@@ -31,12 +31,13 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 		{"development", c.Development != b.started.Development}, {"data", c.Data != b.started.Data},
 		{"tls", (c.TLS == nil) != (b.started.TLS == nil)},
 		{"client_certificates", !sameCertificates(c.ClientCertificates, b.started.ClientCertificates)},
+		{"keys.signer", c.KeysSigner != b.started.KeysSigner},
 	} {
 		if s.changed {
 			return fmt.Errorf("%s has changed, which needs a restart", s.name)
 		}
 	}
-	next, err := newSnapshot(c, outside{Signer: b.ring, Now: b.now, Log: b.events})
+	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Now: b.now, Log: b.events})
 	if err != nil {
 		return err
 	}
@@ -147,16 +148,27 @@ func signingAlgs(c *config.Loaded) []string {
 	return algs
 }
 
-// ping is nil when a visit could begin and a consent could be recorded now.
+// ping is nil when a visit could begin, a consent could be recorded and a token
+// signed now.
 func (b *broker) ping(ctx context.Context) error {
-	return errors.Join(b.records.Ping(ctx), b.flows.Ping(ctx))
+	err := errors.Join(b.records.Ping(ctx), b.flows.Ping(ctx))
+	if failed := b.ring.Ready(ctx); failed != nil {
+		err = errors.Join(err, fmt.Errorf("%w: %w", errNoSigning, failed))
+	}
+	return err
 }
 
-// readiness answers /readyz with a real write, at most once a second however
-// often it is asked: it is open to everyone.
+// errNoSigning is the one reason that /readyz gives: it helps whoever has to
+// decide which process to look at, and nobody else.
+var errNoSigning = errors.New("nothing can be signed")
+
+// readiness answers /readyz with a real write and, where a signer holds the keys,
+// real signatures, at most once a second however often it is asked: it is open to
+// everyone.
 type readiness struct {
 	ping func(context.Context) error
 	now  func() time.Time
+	log  *slog.Logger
 
 	mu   sync.Mutex // held during a ping; guards what follows
 	last time.Time
@@ -168,17 +180,33 @@ func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if now := p.now(); now.Sub(p.last) >= time.Second || now.Before(p.last) {
 		// Not the request's context: its end must not count as a failure.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
+		was := p.err
 		p.last, p.err = now, p.ping(ctx)
 		cancel()
+		p.note(r.Context(), was)
 	}
 	err := p.err
 	p.mu.Unlock()
 	if err != nil {
 		w.Header().Set("Retry-After", "5")
-		plain(w, http.StatusServiceUnavailable, "not ready") // the reason is in the log, not for everyone
+		text := "not ready" // the whole reason is in the log, not for everyone
+		if errors.Is(err, errNoSigning) {
+			text += ": " + errNoSigning.Error()
+		}
+		plain(w, http.StatusServiceUnavailable, text)
 		return
 	}
 	plain(w, http.StatusOK, "ready")
+}
+
+// note logs a change for the worse or the better, once.
+func (p *readiness) note(ctx context.Context, was error) {
+	switch {
+	case was == nil && p.err != nil:
+		p.log.LogAttrs(ctx, slog.LevelError, "not ready", slog.Bool("alarm", true), slog.String("error", p.err.Error()))
+	case was != nil && p.err == nil:
+		p.log.LogAttrs(ctx, slog.LevelInfo, "ready again")
+	}
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

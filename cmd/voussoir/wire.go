@@ -90,7 +90,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	}
 
 	// What a reload replaces. The configuration is on record before it holds.
-	first, err := newSnapshot(c, outside{Signer: b.ring, Now: now, Log: events})
+	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Now: now, Log: events})
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,8 @@ func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Prov
 	mux.Handle("GET /{$}", site.Page("home", site.Home))
 	mux.Handle("GET /static/", site.Static())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
-	mux.Handle("GET /readyz", &readiness{ping: b.ping, now: b.now})
+	mux.Handle("GET /readyz", &readiness{ping: b.ping, now: b.now, log: b.events})
+	mux.Handle("GET "+provider.PathProviderKeys, site.API("provider_jwks", provider.ServeKeys(b.ring.ForProviders())))
 	visits.Routes(mux)
 	pages := site.Fallback(mux)
 	return site.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -79,6 +79,7 @@ func (c *checker) top() {
 	}
 	c.environment("keys.secret_env", c.f.Keys.SecretEnv)
 	c.secretFile("keys.secret_file", c.f.Keys.SecretFile)
+	c.signer()
 	if len(c.f.Providers) == 0 && c.ok("providers") {
 		c.add("providers", "nobody can sign in without an identity provider", "providers: [{ id: tax, … }]")
 	}

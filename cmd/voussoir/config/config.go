@@ -67,7 +67,8 @@ type File struct {
 	Admin Admin `yaml:"admin"`
 }
 
-// Keys says where the secret is that protects the key file.
+// Keys says where the secret is that protects the key file, and whether a token
+// holds the signing keys.
 type Keys struct {
 	// SecretFile is a file with the secret (64 hex digits), relative to this file, mode 0600 or
 	// 0400. Default: a file that is made in the data folder on the first start.
@@ -75,6 +76,18 @@ type Keys struct {
 	// SecretEnv names the environment variable that holds the secret, in place of
 	// secret_file. Default: none.
 	SecretEnv string `yaml:"secret_env" eg:"VOUSSOIR_KEYS_SECRET"`
+	// Signer is the process that holds the signing keys in a PKCS #11 token.
+	// Default: none, they are in the key file.
+	Signer Signer `yaml:"signer"`
+}
+
+// Signer is the process that holds the signing keys in a PKCS #11 token
+// (voussoir-signer). The key file keeps the secrets of the pseudonyms and of what
+// rests.
+type Signer struct {
+	// Socket is the absolute path of its Unix socket. Nobody has to listen there when
+	// the broker starts. Needs a restart. Default: none.
+	Socket string `yaml:"socket" eg:"/run/voussoir/signer.sock"`
 }
 
 // Store is the address of a service that this version does not use yet.
@@ -144,7 +157,7 @@ type Provider struct {
 	// client_secret_basic.
 	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post" eg:"client_secret_basic"`
 	// PrivateKeyJWT signs our requests to the token endpoint with our own key
-	// (published at /jwks) in place of a secret. Default false.
+	// (published at /jwks/providers) in place of a secret. Default false.
 	PrivateKeyJWT bool `yaml:"private_key_jwt" eg:"true"`
 	// Scopes are what we ask for; openid is always among them. Default [openid].
 	Scopes []string `yaml:"scopes" eg:"[openid, profile, birth, email]"`

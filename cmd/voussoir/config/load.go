@@ -30,6 +30,7 @@ type Loaded struct {
 	Development bool
 	Data        string // absolute path
 	KeysSecret  []byte // 32 bytes; nil: made in the data folder on the first start
+	KeysSigner  string // socket of the process that holds the signing keys; "": none
 	Private     bool   // outgoing calls may go to private addresses
 	// Providers are complete but for Client, Signer, Check, Now and Log.
 	Providers   []oidc.Config
@@ -120,6 +121,7 @@ func (c *checker) load() *Loaded {
 		Issuer: c.f.Issuer, Listen: c.f.Listen, Development: c.f.Development, Private: c.f.AllowPrivateAddresses || c.f.Development,
 		Data:       c.resolve(c.f.Data),
 		KeysSecret: c.keysSecret(),
+		KeysSigner: c.f.Keys.Signer.Socket,
 	}
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	for i := range c.f.Providers {
