@@ -94,6 +94,9 @@ func (r Receipt) check() error {
 	if r.Act != Refused && r.Grant == "" {
 		return errors.New("a receipt needs the grant that it allows")
 	}
+	if !r.OfflineUntil.IsZero() && r.Act != Given && r.Act != Informed {
+		return errors.New("nobody has agreed, or was told, that the client may come back while she is away")
+	}
 	return nil
 }
 
@@ -138,6 +141,7 @@ func (r Receipt) event(e audit.Event) audit.Event {
 	e.Public = audit.Public{
 		Kind: r.kind(), Client: string(r.Client), Policy: r.PolicyID, PolicyVersion: r.PolicyVersion,
 		Rule: r.Rule, Claims: claims, ACR: string(r.ACR), Outcome: outcome, Basis: r.Basis,
+		OfflineUntil: r.OfflineUntil,
 	}
 	e.Personal.Person = r.Person.String()
 	e.Personal.Grant = r.Grant

@@ -6,7 +6,7 @@
 //
 // Read in the order of a login: harden.go, par.go, requestobject.go, authorize.go,
 // authorize_params.go, codes.go (login calls it), answer.go, jarm.go, token.go,
-// accesstoken.go, idtoken.go, userinfo.go, revoke.go, introspect.go, encrypt.go.
+// families.go, refresh.go, accesstoken.go, idtoken.go, userinfo.go, revoke.go, introspect.go, encrypt.go.
 package provider
 
 import (
@@ -69,6 +69,8 @@ type KeySet interface {
 // Implemented by audit.Log.
 type Recorder interface {
 	Append(ctx context.Context, e ...audit.Event) (audit.Receipt, error)
+	// Prepare makes an entry for a store that writes it in a transaction of its own.
+	Prepare(e audit.Event) (audit.Entry, error)
 }
 
 // Site turns what handlers return into answers. Implemented by web.Site.

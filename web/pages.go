@@ -182,6 +182,7 @@ type consentView struct {
 	Retention, Remember       string
 	Required, Optional        []factView
 	TellsProvider             bool
+	OfflineUntil              string
 }
 
 // factView is a value in the words of the page. Rest is the end of one that may
@@ -198,6 +199,9 @@ func (s *Site) Consent(w http.ResponseWriter, r *http.Request, p ConsentPage) er
 		Informs: p.Basis == "public_task" || p.Basis == "legal_obligation", Obliged: p.Basis == "legal_obligation",
 		Required: in.facts(p.Required), Optional: in.facts(p.Optional),
 		TellsProvider: tellsProvider(p.Required) || tellsProvider(p.Optional),
+	}
+	if p.OfflineUntil != "" {
+		v.OfflineUntil = in.date(p.OfflineUntil)
 	}
 	v.Retention, _ = in.duration(p.Retention)
 	if text, none := in.duration(p.Remember); !none {

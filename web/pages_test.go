@@ -77,6 +77,7 @@ func samples(s *Site) map[string]Handler {
 		"consent_public":  consent(func(p *ConsentPage) { p.Basis, p.Optional, p.Remember = "public_task", nil, "" }),
 		"consent_law":     consent(func(p *ConsentPage) { p.Basis, p.Change = "legal_obligation", "" }),
 		"consent_nothing": consent(func(p *ConsentPage) { p.Required, p.Optional, p.Remember, p.Retention = nil, nil, "PT0S", "" }),
+		"consent_offline": consent(func(p *ConsentPage) { p.OfflineUntil = "2027-05-22" }),
 		"form_post": func(w http.ResponseWriter, r *http.Request) error {
 			return s.FormPost(w, r, FormPostPage{Client: library, Action: "https://lib.example/cb?x=1&y=2", Fields: []Field{{"code", "abc"}, {"state", `"><x`}, {"iss", issuer}}})
 		},

@@ -62,6 +62,9 @@ func TestContracts(t *testing.T) {
 	t.Run("consent", func(t *testing.T) {
 		storetest.Consent(t, func(t *testing.T) storetest.Ledger { return openRecords(t, t.TempDir()) })
 	})
+	t.Run("refresh", func(t *testing.T) {
+		storetest.Refresh(t, func(t *testing.T) storetest.Families { return openRecords(t, t.TempDir()) })
+	})
 	t.Run("audit", func(t *testing.T) {
 		storetest.Audit(t, func(t *testing.T) audit.Store { return openRecords(t, t.TempDir()) })
 	})

@@ -109,7 +109,8 @@ func (d *database) batches(ctx context.Context, query string, now time.Time) (in
 func (r *Records) Sweep(ctx context.Context, now time.Time) (int64, error) {
 	once, err1 := r.once.sweep(ctx, r.db, now.Add(-clockMargin))
 	standing, err2 := r.db.batches(ctx, removeStanding, now)
-	return once + standing, wrap(errors.Join(err1, err2), "sweep records")
+	families, err3 := r.db.batches(ctx, removeFamilies, now)
+	return once + standing + families, wrap(errors.Join(err1, err2, err3), "sweep records")
 }
 
 // Sweep removes rows that had expired at now, in small transactions between

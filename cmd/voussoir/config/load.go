@@ -201,6 +201,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 	}
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
+	out.RefreshIdle, out.RefreshMax, out.KeepRefreshToken = k.RefreshTokens.durations()
 	if out.Sector == "" {
 		out.Sector = clients.Sector(k.RedirectURIs)
 	}
