@@ -47,6 +47,7 @@ func (l *Ledger) Record(ctx context.Context, r Receipt, e audit.Event) (Receipt,
 	}
 	rand.Read(r.ID[:])
 	r.Time = l.cfg.Now().UTC().Truncate(time.Microsecond)
+	r.OfflineUntil = r.OfflineUntil.UTC().Truncate(time.Microsecond)
 	standing := r.standing()
 	if standing == nil && r.Act != Reused {
 		r.Until = time.Time{} // a receipt does not promise what nobody remembers
