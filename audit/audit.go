@@ -35,7 +35,6 @@ const (
 	TokenRefreshed      Kind = "token.refreshed"      // by a refresh token; claims: none leave
 	RefreshReused       Kind = "refresh.reused"       // a used one came again: its family is ended
 	RefreshMisused      Kind = "refresh.misused"      // by another client, or with another key
-	RefreshEnded        Kind = "refresh.ended"        // object: the client; because the person withdrew
 	KeyGenerated        Kind = "key.generated"
 	KeyRotated          Kind = "key.rotated"
 	KeyRevoked          Kind = "key.revoked"
