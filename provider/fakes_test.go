@@ -80,6 +80,7 @@ type memoryFamilies struct {
 	mu       sync.Mutex
 	families map[Digest]StoredFamily
 	ended    map[login.GrantID]bool
+	ends     map[protocol.ClientID]time.Time
 	audit    *memoryAudit
 	fail     string
 }
@@ -91,10 +92,10 @@ func (m *memoryFamilies) failing(call string) error {
 	return nil
 }
 
-func (m *memoryFamilies) PutFamily(_ context.Context, f StoredFamily) error {
+func (m *memoryFamilies) PutFamily(_ context.Context, f StoredFamily, granted time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ended[f.Grant] {
+	if at, ok := m.ends[f.Client]; m.ended[f.Grant] || ok && !granted.After(at) {
 		return ErrFamilyEnded
 	}
 	m.families[f.Family] = f
@@ -134,9 +135,10 @@ func (m *memoryFamilies) EndFamily(_ context.Context, id login.GrantID, _ time.T
 	return m.failing("end")
 }
 
-func (m *memoryFamilies) EndFamilies(_ context.Context, person identity.PersonID, client protocol.ClientID) ([]login.GrantID, error) {
+func (m *memoryFamilies) EndFamilies(_ context.Context, person identity.PersonID, client protocol.ClientID, now time.Time) ([]login.GrantID, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.ends[client] = now // there is one person
 	var out []login.GrantID
 	for _, f := range m.families {
 		if f.Person == person && f.Client == client {

@@ -46,8 +46,9 @@ var (
 // survives a crash. Any error but the three above means that the outcome is unknown.
 // Safe for concurrent use.
 type RefreshStore interface {
-	// PutFamily adds a family. ErrFamilyEnded: EndFamily of its grant came first.
-	PutFamily(ctx context.Context, f StoredFamily) error
+	// PutFamily adds a family; granted is when the person answered. ErrFamilyEnded:
+	// EndFamily of its grant came first, or EndFamilies at granted or later.
+	PutFamily(ctx context.Context, f StoredFamily, granted time.Time) error
 	// GetFamily finds a family by the digest of its handle, ended or not.
 	GetFamily(ctx context.Context, family Digest, now time.Time) (StoredFamily, error)
 	// RotateFamily replaces Current, Sealed and Expires by those of next and records
@@ -58,9 +59,10 @@ type RefreshStore interface {
 	// EndFamily ends the family of a grant, also one that is put later; until is when
 	// that may be forgotten if there is none now.
 	EndFamily(ctx context.Context, grant login.GrantID, until time.Time) error
-	// EndFamilies ends all that a person has with a client and returns the grants of
-	// all that have ended, these and earlier ones.
-	EndFamilies(ctx context.Context, person identity.PersonID, client protocol.ClientID) ([]login.GrantID, error)
+	// EndFamilies ends all that a person has with a client now, or would have by an
+	// answer that she gave until now, and returns the grants of all that have ended,
+	// these and earlier ones.
+	EndFamilies(ctx context.Context, person identity.PersonID, client protocol.ClientID, now time.Time) ([]login.GrantID, error)
 }
 
 // family is what a refresh token stands for. There is nothing of the identity in it
@@ -132,11 +134,11 @@ func (c *Codes) stored(f family, token refreshToken, expires time.Time) (StoredF
 func (s StoredFamily) aad() []byte { return append(s.Family[:], s.Current[:]...) }
 
 // putFamily begins a family and returns its first token.
-func (c *Codes) putFamily(ctx context.Context, f family, expires time.Time) (refreshToken, error) {
+func (c *Codes) putFamily(ctx context.Context, f family, expires, granted time.Time) (refreshToken, error) {
 	token := newRefreshToken()
 	s, err := c.stored(f, token, expires)
 	if err == nil {
-		err = c.cfg.Refresh.PutFamily(ctx, s)
+		err = c.cfg.Refresh.PutFamily(ctx, s, granted)
 	}
 	if err != nil {
 		return "", fmt.Errorf("begin a family for client %s: %w", f.Client, err)
@@ -185,10 +187,11 @@ func (c *Codes) endGrant(ctx context.Context, id login.GrantID, offlineUntil, un
 }
 
 // EndFamilies ends what a client may still do while this person is away, at once and
-// durably: because she has withdrawn, or because somebody who may has decided so. The
+// durably: because she has withdrawn, or because somebody who may has decided so. A code
+// that is out and not yet redeemed begins nothing any more either. The
 // caller has put that on record. If it fails, calling it again completes it.
 func (c *Codes) EndFamilies(ctx context.Context, person identity.PersonID, client protocol.ClientID) error {
-	ended, err := c.cfg.Refresh.EndFamilies(ctx, person, client)
+	ended, err := c.cfg.Refresh.EndFamilies(ctx, person, client, c.cfg.Now())
 	if err != nil {
 		return fmt.Errorf("end the families of client %s: %w", client, err)
 	}

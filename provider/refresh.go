@@ -162,7 +162,7 @@ func (p *Provider) offer(ctx context.Context, c *clients.Client, g login.Grant, 
 		f.Confirm = bound // RFC 9449 section 5: nothing else ties the token to it
 	}
 	failpoint.Here("refresh.before-put")
-	token, err := p.Codes.putFamily(ctx, f, f.expires(c, now))
+	token, err := p.Codes.putFamily(ctx, f, f.expires(c, now), g.IssuedAt)
 	if errors.Is(err, ErrFamilyEnded) {
 		return "", errCode("revoked meanwhile")
 	}

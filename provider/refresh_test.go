@@ -511,6 +511,25 @@ func TestEndFamilies_WhenSheWithdraws_RF05(t *testing.T) {
 	w.wantGone("keeper", tk.Refresh, tk.Access)
 }
 
+func TestEndFamilies_ACodeThatIsOnItsWayBeginsNothing_RF05(t *testing.T) {
+	w := newWorld(t)
+	code := w.code(offline("keeper", w.p.Now().Add(day)))
+	person, err := identity.ParsePersonID(testPerson)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.advance(time.Second)
+	if err := w.codes.EndFamilies(t.Context(), person, "keeper"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantError(w.redeem(tokenForm(code), "keeper"), 400, "invalid_grant")
+	w.advance(time.Second)
+	again := w.code(offline("keeper", w.p.Now().Add(day)), func(g *login.Grant) { g.ID = "another" })
+	if tk := w.tokens(w.redeem(tokenForm(again), "keeper")); tk.Refresh == "" {
+		t.Error("she has agreed anew, and nothing begins")
+	}
+}
+
 func TestRefresh_UnknownIsNotNo_Z10(t *testing.T) {
 	for _, tt := range []struct {
 		name, store string

@@ -75,7 +75,7 @@ func newWorld(t testing.TB) *world {
 		keys:  sharedKeys(), audit: &memoryAudit{}, logs: &lockedBuffer{}, set: clients.NewSet(testClients()...),
 		acrs: []protocol.ACR{protocol.EIDAS1, protocol.EIDAS2},
 	}
-	w.families = &memoryFamilies{families: map[Digest]StoredFamily{}, ended: map[login.GrantID]bool{}, audit: w.audit}
+	w.families = &memoryFamilies{families: map[Digest]StoredFamily{}, ended: map[login.GrantID]bool{}, ends: map[protocol.ClientID]time.Time{}, audit: w.audit}
 	clock := func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
 	current := func() *clients.Set { w.mu.Lock(); defer w.mu.Unlock(); return w.set }
 	log := slog.New(slog.NewTextHandler(w.logs, nil))

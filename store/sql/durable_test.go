@@ -66,8 +66,8 @@ func do(t *testing.T, w world) deed {
 	}
 	d.ended = d.family
 	d.ended.Grant, d.ended.Family = "ended", random32()
-	must(t, w.records.PutFamily(ctx, d.family))
-	must(t, w.records.PutFamily(ctx, d.ended))
+	must(t, w.records.PutFamily(ctx, d.family, day()))
+	must(t, w.records.PutFamily(ctx, d.ended, day()))
 	must(t, w.records.EndFamily(ctx, d.ended.Grant, day().Add(time.Hour)))
 	from := d.family.Current
 	d.family.Current = random32()
@@ -232,11 +232,11 @@ func everything(ctx context.Context, w world, d deed) map[string]error {
 	_, out["CountReceipts"] = w.records.CountReceipts(ctx)
 	out["AppendEntries"] = w.records.AppendEntries(ctx, e)
 	_, out["Consume"] = w.records.Consume(ctx, "code", "y", day().Add(time.Minute), day())
-	out["PutFamily"] = w.records.PutFamily(ctx, provider.StoredFamily{Grant: "new", Family: random32(), Current: random32()})
+	out["PutFamily"] = w.records.PutFamily(ctx, provider.StoredFamily{Grant: "new", Family: random32(), Current: random32()}, day())
 	_, out["GetFamily"] = w.records.GetFamily(ctx, d.family.Family, day())
 	out["RotateFamily"] = w.records.RotateFamily(ctx, d.family.Current, d.family, day(), audit.Entry{ID: random16()})
 	out["EndFamily"] = w.records.EndFamily(ctx, d.family.Grant, day())
-	_, out["EndFamilies"] = w.records.EndFamilies(ctx, d.person.ID, "city-library")
+	_, out["EndFamilies"] = w.records.EndFamilies(ctx, d.person.ID, "city-library", day())
 	out["PutKey"] = w.records.PutKey(ctx, keys.Metadata{KID: "k2"})
 	_, out["Keys"] = w.records.Keys(ctx)
 	_, out["Sweep records"] = w.records.Sweep(ctx, day())
@@ -385,6 +385,14 @@ func TestSweep_RemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 	n, err := w.records.Sweep(ctx, day().Add(time.Hour+time.Minute))
 	if must(t, err); n != 15 { // fourteen, and the one of d
 		t.Errorf("a sweep of the records removed %d once-keys, want 15", n)
+	}
+	_, err = w.records.EndFamilies(ctx, identity.PersonID{1}, "city-library", day())
+	must(t, err)
+	if n, err := w.records.Sweep(ctx, day().Add(23*time.Hour)); err != nil || n != 0 {
+		t.Errorf("a sweep while codes may be on their way removed %d, %v, want 0", n, err)
+	}
+	if n, err := w.records.Sweep(ctx, day().Add(25*time.Hour)); err != nil || n != 1 {
+		t.Errorf("a sweep the day after removed %d, %v, want the memory of an end", n, err)
 	}
 	if n, err := w.records.Sweep(ctx, day().AddDate(1, 0, 0)); err != nil || n != 3 {
 		t.Errorf("a sweep a year later removed %d, %v, want a standing answer and two families", n, err)

@@ -113,7 +113,7 @@ func TestFault_CommitFailsBeforeOrAfterItTookEffect(t *testing.T) {
 			// A refresh token whose rotation has no answer is rotated or it is not, and
 			// its entry goes with it.
 			f := provider.StoredFamily{Grant: "g", Person: person, Client: "c", Current: provider.Digest{1}, Expires: clock().Add(time.Hour)}
-			if err := r.PutFamily(ctx, f); err != nil {
+			if err := r.PutFamily(ctx, f, clock()); err != nil {
 				t.Fatal(err)
 			}
 			next := f

@@ -48,7 +48,7 @@ func TestMigrate_ReceiptsOfAnOlderVersionStay(t *testing.T) {
 	if err != nil || len(got) != 1 || got[0].Client != "city-library" || !got[0].OfflineUntil.IsZero() {
 		t.Errorf("Receipts = %+v, %v", got, err)
 	}
-	if err := r.PutFamily(t.Context(), provider.StoredFamily{Grant: "g", Client: "city-library", Expires: clock()}); err != nil {
+	if err := r.PutFamily(t.Context(), provider.StoredFamily{Grant: "g", Client: "city-library", Expires: clock()}, clock()); err != nil {
 		t.Errorf("PutFamily = %v", err)
 	}
 }

@@ -17,8 +17,10 @@ const (
 	// insertFamily adds a family, unless its grant was ended before.
 	insertFamily = `INSERT INTO refresh_families (grant_id, person, client, family, current, sealed, expires, ended)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, 0)`
-	// selectEnded tells whether a grant was ended.
-	selectEnded = `SELECT ended FROM refresh_families WHERE grant_id = $1`
+	// selectEnded finds out whether a grant was ended, or all that its person had until
+	// then.
+	selectEnded = `SELECT 1 FROM refresh_families WHERE grant_id = $1 AND ended = 1 UNION ALL
+	SELECT 1 FROM refresh_ends WHERE person = $2 AND client = $3 AND at >= $4 LIMIT 1`
 	// selectFamily reads one that has not expired, ended or not.
 	selectFamily = `SELECT grant_id, person, client, current, sealed, expires, ended FROM refresh_families
 	WHERE family = $1 AND expires > $2`
@@ -30,6 +32,12 @@ const (
 	ON CONFLICT (grant_id) DO UPDATE SET ended = 1`
 	// endFamilies ends all of a person at a client.
 	endFamilies = `UPDATE refresh_families SET ended = 1 WHERE person = $1 AND client = $2`
+	// putEnds remembers when that was.
+	putEnds = `INSERT INTO refresh_ends (person, client, at) VALUES ($1, $2, $3)
+	ON CONFLICT (person, client) DO UPDATE SET at = excluded.at WHERE excluded.at > refresh_ends.at`
+	// removeEnds forgets a batch of those whose codes are all over.
+	removeEnds = `DELETE FROM refresh_ends WHERE (person, client) IN
+	(SELECT person, client FROM refresh_ends WHERE at <= $1 ORDER BY at LIMIT $2)`
 	// selectEndedFamilies lists those that have ended.
 	selectEndedFamilies = `SELECT grant_id FROM refresh_families WHERE person = $1 AND client = $2 AND ended = 1 ORDER BY grant_id`
 	// removeFamilies forgets a batch of families that have expired.
@@ -38,12 +46,12 @@ const (
 )
 
 // PutFamily implements provider.RefreshStore.
-func (r *Records) PutFamily(ctx context.Context, f provider.StoredFamily) error {
+func (r *Records) PutFamily(ctx context.Context, f provider.StoredFamily, granted time.Time) error {
 	var ended bool
 	err := r.db.do(ctx, func(t *tx) error {
-		ended = false
-		err := t.row(selectEnded, string(f.Grant)).Scan(&ended)
-		if ended || err != nil && !errors.Is(err, sql.ErrNoRows) {
+		var one int64
+		err := t.row(selectEnded, string(f.Grant), f.Person[:], string(f.Client), micros(granted)).Scan(&one)
+		if ended = err == nil; ended || !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		_, err = t.exec(insertFamily, string(f.Grant), f.Person[:], string(f.Client), f.Family[:], f.Current[:], blob(f.Sealed), micros(f.Expires))
@@ -97,8 +105,11 @@ func (r *Records) EndFamily(ctx context.Context, grant login.GrantID, until time
 }
 
 // EndFamilies implements provider.RefreshStore.
-func (r *Records) EndFamilies(ctx context.Context, person identity.PersonID, client protocol.ClientID) ([]login.GrantID, error) {
+func (r *Records) EndFamilies(ctx context.Context, person identity.PersonID, client protocol.ClientID, now time.Time) ([]login.GrantID, error) {
 	err := r.db.do(ctx, func(t *tx) error {
+		if _, err := t.exec(putEnds, person[:], string(client), micros(now)); err != nil {
+			return err
+		}
 		_, err := t.exec(endFamilies, person[:], string(client))
 		return err
 	})

@@ -24,23 +24,23 @@ func Refresh(t *testing.T, open func(t *testing.T) Families) {
 	t.Run("a family comes back until the instant it expires", func(t *testing.T) {
 		s, want := open(t), newFamily(t)
 		wantNoFamily(t, s, want, base)
-		must(t, s.PutFamily(t.Context(), want))
+		must(t, s.PutFamily(t.Context(), want, base))
 		wantFamily(t, s, want, want.Expires.Add(-time.Microsecond))
 		wantNoFamily(t, s, want, want.Expires)
 	})
 	t.Run("a grant or a handle that is taken is refused and changes nothing", func(t *testing.T) {
 		s, want := open(t), newFamily(t)
-		must(t, s.PutFamily(t.Context(), want))
+		must(t, s.PutFamily(t.Context(), want, base))
 		grant, handle := newFamily(t), newFamily(t)
 		grant.Grant, handle.Family = want.Grant, want.Family
 		for _, f := range []provider.StoredFamily{grant, handle} {
-			wantUnknown(t, "PutFamily", s.PutFamily(t.Context(), f), familyWords()...)
+			wantUnknown(t, "PutFamily", s.PutFamily(t.Context(), f, base), familyWords()...)
 		}
 		wantFamily(t, s, want, base)
 	})
 	t.Run("a rotation replaces the token, the seal and the expiry, with its entry", func(t *testing.T) {
 		s, f, e := open(t), newFamily(t), newEntry(t)
-		must(t, s.PutFamily(t.Context(), f))
+		must(t, s.PutFamily(t.Context(), f, base))
 		next := rotated(t, f)
 		must(t, s.RotateFamily(t.Context(), f.Current, next, base, e))
 		wantFamily(t, s, next, base)
@@ -52,7 +52,7 @@ func Refresh(t *testing.T, open func(t *testing.T) Families) {
 	})
 	t.Run("a token that is kept is prolonged again and again", func(t *testing.T) {
 		s, f := open(t), newFamily(t)
-		must(t, s.PutFamily(t.Context(), f))
+		must(t, s.PutFamily(t.Context(), f, base))
 		for range 3 {
 			f.Expires = f.Expires.Add(time.Hour)
 			must(t, s.RotateFamily(t.Context(), f.Current, f, base, newEntry(t)))
@@ -61,7 +61,7 @@ func Refresh(t *testing.T, open func(t *testing.T) Families) {
 	})
 	t.Run("of two hundred who rotate at once one succeeds (RFC 9700 4.14.2)", func(t *testing.T) {
 		s, f := open(t), newFamily(t)
-		must(t, s.PutFamily(t.Context(), f))
+		must(t, s.PutFamily(t.Context(), f, base))
 		all, entries := make([]provider.StoredFamily, 200), make([]audit.Entry, 200)
 		for i := range all {
 			all[i], entries[i] = rotated(t, f), newEntry(t)
@@ -87,7 +87,7 @@ func Refresh(t *testing.T, open func(t *testing.T) Families) {
 	})
 	t.Run("when the audit entry cannot be stored nothing is rotated", func(t *testing.T) {
 		s, f, e := open(t), newFamily(t), newEntry(t)
-		must(t, s.PutFamily(t.Context(), f))
+		must(t, s.PutFamily(t.Context(), f, base))
 		must(t, s.AppendEntries(t.Context(), e))
 		wantUnknown(t, "RotateFamily", s.RotateFamily(t.Context(), f.Current, rotated(t, f), base, e), familyWords()...)
 		wantFamily(t, s, f, base)
@@ -95,7 +95,7 @@ func Refresh(t *testing.T, open func(t *testing.T) Families) {
 	t.Run("nothing is rotated from the instant it expires, nor what is unknown", func(t *testing.T) {
 		s, f := open(t), newFamily(t)
 		wantMoved(t, s.RotateFamily(t.Context(), f.Current, rotated(t, f), base, newEntry(t)))
-		must(t, s.PutFamily(t.Context(), f))
+		must(t, s.PutFamily(t.Context(), f, base))
 		wantMoved(t, s.RotateFamily(t.Context(), f.Current, rotated(t, f), f.Expires, newEntry(t)))
 		must(t, s.RotateFamily(t.Context(), f.Current, rotated(t, f), f.Expires.Add(-time.Microsecond), newEntry(t)))
 	})
@@ -105,10 +105,10 @@ func Refresh(t *testing.T, open func(t *testing.T) Families) {
 		ctx := cancelled(t)
 		_, err := s.GetFamily(ctx, f.Family, base)
 		wantUnknown(t, "GetFamily", err, familyWords()...)
-		wantUnknown(t, "PutFamily", s.PutFamily(ctx, f), familyWords()...)
+		wantUnknown(t, "PutFamily", s.PutFamily(ctx, f, base), familyWords()...)
 		wantUnknown(t, "RotateFamily", s.RotateFamily(ctx, f.Current, f, base, newEntry(t)), familyWords()...)
 		wantUnknown(t, "EndFamily", s.EndFamily(ctx, f.Grant, base), familyWords()...)
-		_, err = s.EndFamilies(ctx, f.Person, f.Client)
+		_, err = s.EndFamilies(ctx, f.Person, f.Client, base)
 		wantUnknown(t, "EndFamilies", err, familyWords()...)
 	})
 }
@@ -117,7 +117,7 @@ func endFamilies(t *testing.T, open func(t *testing.T) Families) {
 	ended := func(f provider.StoredFamily) provider.StoredFamily { f.Ended = true; return f }
 	t.Run("what has ended is still known, and does not go on", func(t *testing.T) {
 		s, f, other := open(t), newFamily(t), newFamily(t)
-		must(t, errors.Join(s.PutFamily(t.Context(), f), s.PutFamily(t.Context(), other)))
+		must(t, errors.Join(s.PutFamily(t.Context(), f, base), s.PutFamily(t.Context(), other, base)))
 		for range 2 { // again does no harm
 			must(t, s.EndFamily(t.Context(), f.Grant, base.Add(time.Hour)))
 		}
@@ -128,7 +128,7 @@ func endFamilies(t *testing.T, open func(t *testing.T) Families) {
 	t.Run("a family that begins after its grant was ended does not (RFC 6749 4.1.2)", func(t *testing.T) {
 		s, f := open(t), newFamily(t)
 		must(t, s.EndFamily(t.Context(), f.Grant, base.Add(time.Hour)))
-		if err := s.PutFamily(t.Context(), f); !errors.Is(err, provider.ErrFamilyEnded) {
+		if err := s.PutFamily(t.Context(), f, base); !errors.Is(err, provider.ErrFamilyEnded) {
 			t.Errorf("PutFamily = %v, want ErrFamilyEnded", err)
 		}
 		wantNoFamily(t, s, f, base)
@@ -137,11 +137,11 @@ func endFamilies(t *testing.T, open func(t *testing.T) Families) {
 		s, one, two, elsewhere, another := open(t), newFamily(t), newFamily(t), newFamily(t), newFamily(t)
 		two.Person, elsewhere.Person, elsewhere.Client = one.Person, one.Person, "another"
 		for _, f := range []provider.StoredFamily{one, two, elsewhere, another} {
-			must(t, s.PutFamily(t.Context(), f))
+			must(t, s.PutFamily(t.Context(), f, base))
 		}
 		must(t, s.EndFamily(t.Context(), two.Grant, base.Add(time.Hour)))
 		for range 2 { // who does not know asks again, and is told of all
-			got, err := s.EndFamilies(t.Context(), one.Person, one.Client)
+			got, err := s.EndFamilies(t.Context(), one.Person, one.Client, base)
 			must(t, err)
 			if len(got) != 2 || got[0] == got[1] || (got[0] != one.Grant && got[1] != one.Grant) || (got[0] != two.Grant && got[1] != two.Grant) {
 				t.Errorf("EndFamilies = %v, want %s and %s", got, one.Grant, two.Grant)
@@ -151,11 +151,29 @@ func endFamilies(t *testing.T, open func(t *testing.T) Families) {
 		wantFamily(t, s, elsewhere, base)
 		wantFamily(t, s, another, base)
 	})
+	t.Run("an answer from before her withdrawal begins nothing any more, a later one does", func(t *testing.T) {
+		s, before, at, after, elsewhere := open(t), newFamily(t), newFamily(t), newFamily(t), newFamily(t)
+		at.Person, after.Person, elsewhere.Person, elsewhere.Client = before.Person, before.Person, before.Person, "another"
+		for range 2 { // a clock that was put back takes nothing back
+			_, err := s.EndFamilies(t.Context(), before.Person, before.Client, base)
+			must(t, err)
+			_, err = s.EndFamilies(t.Context(), before.Person, before.Client, base.Add(-time.Hour))
+			must(t, err)
+		}
+		for granted, f := range map[time.Time]provider.StoredFamily{base.Add(-time.Minute): before, base: at} {
+			if err := s.PutFamily(t.Context(), f, granted); !errors.Is(err, provider.ErrFamilyEnded) {
+				t.Errorf("PutFamily = %v, want ErrFamilyEnded", err)
+			}
+		}
+		must(t, s.PutFamily(t.Context(), after, base.Add(time.Microsecond)))
+		must(t, s.PutFamily(t.Context(), elsewhere, base.Add(-time.Hour)))
+		wantFamily(t, s, after, base)
+	})
 	t.Run("whatever races with an end, nothing goes on once it is acknowledged (RF-04)", func(t *testing.T) {
 		for range 50 {
 			s, f := open(t), newFamily(t)
 			begun := newFamily(t)
-			must(t, s.PutFamily(t.Context(), f))
+			must(t, s.PutFamily(t.Context(), f, base))
 			next := rotated(t, f)
 			errs := together(4, func(i int) error {
 				switch i {
@@ -164,7 +182,7 @@ func endFamilies(t *testing.T, open func(t *testing.T) Families) {
 				case 1:
 					return s.EndFamily(t.Context(), begun.Grant, base.Add(time.Hour))
 				case 2:
-					return s.PutFamily(t.Context(), begun)
+					return s.PutFamily(t.Context(), begun, base)
 				}
 				return s.RotateFamily(t.Context(), f.Current, next, base, newEntry(t))
 			})

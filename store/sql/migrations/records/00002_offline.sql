@@ -18,5 +18,15 @@ CREATE TABLE refresh_families (
     ended    INTEGER NOT NULL CHECK (ended IN (0, 1)),
     CHECK (ended = 1 OR family IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
+
+-- When all families of a person at a client were ended last: an answer of hers from
+-- before begins none any more, though its code may still be on its way.
+CREATE TABLE refresh_ends (
+    person BLOB    NOT NULL CHECK (length(person) = 16),
+    client TEXT    NOT NULL,
+    at     INTEGER NOT NULL,
+    PRIMARY KEY (person, client)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refresh_ends_at ON refresh_ends (at);
 CREATE INDEX refresh_families_person ON refresh_families (person, client);
 CREATE INDEX refresh_families_expires ON refresh_families (expires);
