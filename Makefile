@@ -54,8 +54,8 @@ fuzz: ## every fuzz target, 30 s each (FUZZTIME=10m for longer)
 	scripts/fuzz $(or $(FUZZTIME),30s)
 
 .PHONY: bench
-bench: bin/voussoir ## logins per CPU-second of the broker, added latency, memory
-	go run ./bench run --broker-bin bin/voussoir --runs $(or $(RUNS),5)
+bench: bin/voussoir ## logins per CPU-second of the broker, added latency, memory (KIND=jwt or fapi2 for harder ones)
+	go run ./bench run --broker-bin bin/voussoir --runs $(or $(RUNS),5) --kind $(or $(KIND),basic)
 
 .PHONY: profile
 profile: ## where the broker's CPU goes during logins (a binary of its own: bin/voussoir has no profiler)

@@ -22,8 +22,10 @@ var rooms = map[string][]string{
 	"audit":               {},
 	"failpoint":           {},
 	"outbound":            {},
+	"cog":                 {},
+	"cog/gen":             {},
 	"clients":             {"protocol"},
-	"identity":            {"protocol"},
+	"identity":            {"protocol", "cog"},
 	"policies":            {"protocol", "clients"},
 	"keys":                {"protocol", "audit", "outbound"},
 	"consent":             {"protocol", "identity", "audit"},
@@ -38,13 +40,14 @@ var rooms = map[string][]string{
 	"sandbox":             {"*"},
 	"bench":               {"*"},
 	"journeys":            {"*"},
+	"conformance":         {"*"},
 	"cmd/voussoir":        {"*"},
 	"cmd/voussoir/config": {"protocol", "clients", "policies", "federation/oidc"},
 }
 
 // homes is where a third-party module may be imported, tests included.
 var homes = map[string][]string{
-	"github.com/go-jose/go-jose":            {"keys", "federation", "federation/oidc", "provider", "verification"},
+	"github.com/go-jose/go-jose":            {"keys", "federation", "federation/oidc", "provider", "verification", "bench"},
 	"modernc.org/sqlite":                    {"store/sql"},
 	"database/sql":                          {"store/sql"},
 	"github.com/pressly/goose":              {"store/sql"},
@@ -139,7 +142,7 @@ func TestRooms_EachHasOnePackageComment(t *testing.T) {
 func TestRooms_NoStrayClocks(t *testing.T) {
 	walk(t, func(path string) {
 		free := strings.HasSuffix(path, "_test.go")
-		for _, dir := range []string{"cmd/", "sandbox/", "bench/", "journeys/"} {
+		for _, dir := range []string{"cmd/", "sandbox/", "bench/", "journeys/", "conformance/"} {
 			free = free || strings.HasPrefix(filepath.ToSlash(path), dir)
 		}
 		if free {

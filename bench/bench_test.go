@@ -17,8 +17,9 @@ func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 func (s *standIn) load() load {
 	return load{
-		target: target{Broker: s.url, ClientID: clientID, Secret: "ours", RedirectURI: redirectURI, Scope: scope, Provider: "tax"},
-		client: newClient(4), people: 3,
+		target:  target{Broker: s.url, RedirectURI: redirectURI, Scope: scope, Provider: "tax"},
+		service: &service{kind: basic, id: basic.clientID(), secret: "ours", broker: s.url},
+		client:  newClient(4), people: 3,
 	}
 }
 
@@ -55,7 +56,7 @@ func TestLoad_SaysWhatWentWrong(t *testing.T) {
 	}{
 		{"the choice page lacks the provider", func(l *load) { l.target.Provider = "nowhere" }, `/login/*/ answered 200, want a page with id="provider-nowhere"`},
 		{"the provider does not know the person", func(l *load) { l.people = 4 }, "the provider answered 400, want the way to the broker's callback"},
-		{"the secret is wrong", func(l *load) { l.target.Secret = "guess" }, "/token answered 400"},
+		{"the secret is wrong", func(l *load) { l.service.secret = "guess" }, "/token answered 400"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -76,7 +77,7 @@ func TestLoad_SaysWhatWentWrong(t *testing.T) {
 
 func TestBrowser_WithoutItsCookiesIsTurnedAway(t *testing.T) {
 	s := newStandIn(t)
-	l := newLogin(s.load().target, newClient(1))
+	l := newLogin(s.load().target, s.load().service, newClient(1))
 	flow, err := l.open(t.Context())
 	if err != nil {
 		t.Fatal(err)

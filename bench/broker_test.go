@@ -145,7 +145,7 @@ func (s *standIn) token(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	id, secret, _ := r.BasicAuth()
 	sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
-	if f == nil || id != clientID || secret != "ours" || b64(sum[:]) != f.asked.Get("code_challenge") {
+	if f == nil || id != basic.clientID() || secret != "ours" || b64(sum[:]) != f.asked.Get("code_challenge") {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}

@@ -39,6 +39,7 @@ type answer struct {
 	Status int
 	URL    *url.URL
 	Next   string
+	Header http.Header
 	Body   []byte
 }
 
@@ -81,7 +82,7 @@ func (b *browser) send(ctx context.Context, method, address string, form url.Val
 		return answer{}, fmt.Errorf("%s %s: no answer", method, req.URL.Path)
 	}
 	defer resp.Body.Close()
-	got := answer{Status: resp.StatusCode, URL: req.URL}
+	got := answer{Status: resp.StatusCode, URL: req.URL, Header: resp.Header}
 	if got.Body, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20)); err != nil {
 		return answer{}, fmt.Errorf("%s %s: half an answer", method, req.URL.Path)
 	}

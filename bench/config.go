@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/template"
 )
 
@@ -24,6 +26,8 @@ type addresses struct {
 	BrokerSecret              string // the broker's at the providers
 	ClientSecret              string // ours at the broker
 	Data                      string
+	Asserts, Proves           *throwaway // the service's: for client assertions and for DPoP proofs
+	Opens                     *sealed    // what is encrypted to it
 }
 
 // redirectURI is where nobody listens: the generator reads it from the redirect.
@@ -45,7 +49,14 @@ func newAddresses(ctx context.Context, dir string) (addresses, error) {
 		ports[i] = ln.Addr().(*net.TCPAddr).Port
 	}
 	at := func(port int) string { return fmt.Sprintf("http://localhost:%d", port) }
+	asserts, err1 := newThrowaway()
+	proves, err2 := newThrowaway()
+	opens, err3 := newThrowaway()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return addresses{}, err
+	}
 	return addresses{
+		Asserts: asserts, Proves: proves, Opens: &sealed{opens},
 		Broker: at(ports[0]), Listen: fmt.Sprintf("127.0.0.1:%d", ports[0]), Tax: at(ports[1]), Post: at(ports[2]),
 		BrokerSecret: token(), ClientSecret: token(), Data: filepath.Join(dir, "data"),
 	}, nil
@@ -57,7 +68,16 @@ func (a addresses) ClientSecretSHA256() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ClientID, BrokerID and RedirectURI are for the template.
+// JWKS holds the service's public keys, to verify with and to encrypt to.
+func (a addresses) JWKS() string {
+	with := func(t *throwaway, more string) string {
+		return strings.TrimSuffix(string(t.jwk), "}") + "," + more + "}"
+	}
+	return `{"keys":[` + with(a.Asserts, `"use":"sig","alg":"ES256","kid":"`+throwawayKeyID+`"`) + "," +
+		with(a.Opens.key, `"use":"enc","alg":"ECDH-ES","kid":"enc"`) + "]}"
+}
+
+// The rest is for the template.
 func (addresses) ClientID() string    { return clientID }
 func (addresses) BrokerID() string    { return brokerID }
 func (addresses) RedirectURI() string { return redirectURI }
@@ -90,13 +110,33 @@ providers:
     acr: { max: eidas2, map: { eidas2: eidas2 } }
     civil_identity: true
 clients:
-  - id: {{.ClientID}}
+  - id: {{.ClientID}}-basic
     name: { fr: "Banc d'essai", en: "Test bench" }
     redirect_uris: [{{.RedirectURI}}]
     client_secret_sha256: "{{.ClientSecretSHA256}}"
     sector: bench.example
     policy: bench
     id_token_signed_response_alg: ES256
+  - id: {{.ClientID}}-jwt
+    name: { fr: "Banc d'essai", en: "Test bench" }
+    redirect_uris: [{{.RedirectURI}}]
+    token_endpoint_auth_method: private_key_jwt
+    jwks: {{.JWKS}}
+    userinfo_signed_response_alg: ES256
+    sector: bench.example
+    policy: bench
+  - id: {{.ClientID}}-fapi2
+    name: { fr: "Banc d'essai", en: "Test bench" }
+    redirect_uris: [{{.RedirectURI}}]
+    profile: fapi2
+    token_endpoint_auth_method: private_key_jwt
+    dpop_bound_access_tokens: true
+    jwks: {{.JWKS}}
+    id_token_encrypted_response_alg: ECDH-ES
+    userinfo_signed_response_alg: ES256
+    userinfo_encrypted_response_alg: ECDH-ES
+    sector: bench.example
+    policy: bench
 policies:
   - id: bench
     version: 1

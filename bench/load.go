@@ -12,10 +12,11 @@ import (
 
 // load is a number of logins, made by a number of workers.
 type load struct {
-	target target
-	client *http.Client
-	people int // identities p0, p1, … at the provider
-	from   int // the first of them to come
+	target  target
+	service *service
+	client  *http.Client
+	people  int // identities p0, p1, … at the provider
+	from    int // the first of them to come
 }
 
 // outcome is what a load came to.
@@ -30,7 +31,7 @@ type outcome struct {
 func (l load) logins(ctx context.Context, n, workers int) outcome {
 	var subs sync.Map // so that a run can show that each login was a new person's
 	out := l.each(ctx, n, workers, func(ctx context.Context, i int) (time.Duration, error) {
-		one := newLogin(l.target, l.client)
+		one := newLogin(l.target, l.service, l.client)
 		took, err := one.run(ctx, fmt.Sprintf("p%d", (l.from+i)%l.people))
 		subs.Store(one.sub, true)
 		return took, err
@@ -42,7 +43,7 @@ func (l load) logins(ctx context.Context, n, workers int) outcome {
 // open starts n logins and leaves them at the choice page.
 func (l load) open(ctx context.Context, n, workers int) outcome {
 	return l.each(ctx, n, workers, func(ctx context.Context, _ int) (time.Duration, error) {
-		one := newLogin(l.target, l.client)
+		one := newLogin(l.target, l.service, l.client)
 		_, err := one.open(ctx)
 		return one.spent, err
 	})

@@ -18,7 +18,7 @@ import (
 )
 
 const usage = `usage:
-  bench run --broker-bin FILE [--logins N] [--workers N] [--open-flows N] [--json]
+  bench run --broker-bin FILE [--kind basic|jwt|fapi2] [--logins N] [--workers N] [--open-flows N] [--json]
         start a broker and two identity providers, measure, stop them
   bench provider --tax ORIGIN --post ORIGIN --broker ORIGIN [--people N]
         the identity providers alone; the broker's secret in BENCH_SECRET

@@ -13,6 +13,7 @@ import (
 
 // result is what a run found. Times are in nanoseconds in JSON.
 type result struct {
+	Kind         kind           `json:"kind"`
 	Logins       int            `json:"logins"`
 	People       int            `json:"different_people"`
 	Workers      int            `json:"workers"`
@@ -20,6 +21,8 @@ type result struct {
 	BrokerCPU    time.Duration  `json:"broker_cpu_ns"`
 	PerCPUSecond float64        `json:"logins_per_broker_cpu_second"`
 	PerSecond    float64        `json:"logins_per_second"`
+	Floor        time.Duration  `json:"crypto_floor_ns"` // of one login; see work
+	Price        price          `json:"crypto_prices_ns"`
 	AddedP50     time.Duration  `json:"added_p50_ns"` // sum of the broker's answers to one login
 	AddedP95     time.Duration  `json:"added_p95_ns"`
 	AddedP99     time.Duration  `json:"added_p99_ns"`
@@ -88,12 +91,15 @@ func table(out io.Writer, all []result, r result) error {
 	}
 	slices.Sort(perCPU)
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)) }
+	us := func(d time.Duration) string { return fmt.Sprintf("%.0f µs", float64(d)/float64(time.Microsecond)) }
 	lines := [][2]string{
-		{fmt.Sprintf("figure (median of %d runs)", len(all)), ""},
+		{fmt.Sprintf("a service of the kind %s (median of %d runs)", r.Kind, len(all)), ""},
 		{"---", "---:"},
 		{"logins per CPU-second of the broker", fmt.Sprintf("**%.0f**", r.PerCPUSecond)},
 		{"the same, each run", strings.Join(perCPU, ", ")},
 		{"CPU time of the broker for one login", fmt.Sprintf("%.2f ms", 1e3/max(r.PerCPUSecond, 1e-9))},
+		{"of it cryptography that no broker can do without", us(r.Floor)},
+		{"a P-256 signature, a verification, an encryption", strings.Join([]string{us(r.Price.Sign), us(r.Price.Verify), us(r.Price.Encrypt)}, ", ")},
 		{"complete logins in a run", fmt.Sprint(r.Logins)},
 		{"different people among them", fmt.Sprint(r.People)},
 		{"people signing in at the same time", fmt.Sprint(r.Workers)},

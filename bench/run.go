@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 // plan is what one run does.
 type plan struct {
 	BrokerBin string
+	Kind      kind
 	Logins    int
 	WarmUp    int
 	Workers   int
@@ -33,6 +35,7 @@ func (p *plan) parse(args []string, progress io.Writer) error {
 	fs := flag.NewFlagSet("bench run", flag.ContinueOnError)
 	fs.SetOutput(progress)
 	fs.StringVar(&p.BrokerBin, "broker-bin", "", "the voussoir binary to measure")
+	fs.StringVar((*string)(&p.Kind), "kind", string(basic), "how demanding the service is: basic, jwt or fapi2")
 	fs.IntVar(&p.Logins, "logins", 5000, "complete logins to measure")
 	fs.IntVar(&p.WarmUp, "warm-up", 500, "complete logins before measuring")
 	fs.IntVar(&p.Workers, "workers", 8, "people who sign in at the same time")
@@ -43,6 +46,9 @@ func (p *plan) parse(args []string, progress io.Writer) error {
 	fs.BoolVar(&p.Keep, "keep", false, "keep the folder with configuration, data and the broker's log")
 	if err := fs.Parse(args); err != nil {
 		return err
+	}
+	if !slices.Contains(kinds(), p.Kind) {
+		return errors.New("--kind is basic, jwt or fapi2")
 	}
 	if p.BrokerBin == "" || p.Logins < 1 || p.WarmUp < 0 || p.Workers < 1 || p.OpenFlows < 0 || p.People < 0 || p.Runs < 1 {
 		return errors.New("run needs --broker-bin, and numbers that make sense")
@@ -220,11 +226,16 @@ func tail(path string) string {
 func (p plan) measure(ctx context.Context, at addresses, pid int, progress io.Writer) (result, error) {
 	l := load{
 		target: target{
-			Broker: at.Broker, ClientID: clientID, Secret: at.ClientSecret, RedirectURI: redirectURI, Scope: scope, Provider: string(sandbox.Tax),
+			Broker: at.Broker, RedirectURI: redirectURI, Scope: scope, Provider: string(sandbox.Tax),
 		},
-		client: newClient(p.Workers), people: p.People,
+		service: newService(p.Kind, at),
+		client:  newClient(p.Workers), people: p.People,
 	}
-	r := result{Workers: p.Workers}
+	one, err := measurePrice() // while nothing else runs
+	if err != nil {
+		return result{}, err
+	}
+	r := result{Kind: p.Kind, Workers: p.Workers, Floor: one.of(p.Kind.work()), Price: one}
 	say(progress, "opening %d flows\n", p.OpenFlows)
 	opened := l.open(ctx, p.OpenFlows, p.Workers)
 	r.OpenFlows = len(opened.Added)

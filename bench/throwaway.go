@@ -17,6 +17,7 @@ import (
 type throwaway struct {
 	key  *ecdsa.PrivateKey
 	jwks []byte
+	jwk  []byte // the public key alone, with its required members only (RFC 7638)
 }
 
 const throwawayKeyID = "bench"
@@ -34,7 +35,8 @@ func newThrowaway() (*throwaway, error) {
 	jwks, err := json.Marshal(map[string][]map[string]string{"keys": {{
 		"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": throwawayKeyID, "x": b64(pub[1:33]), "y": b64(pub[33:]),
 	}}})
-	return &throwaway{key: key, jwks: jwks}, err
+	jwk := []byte(`{"crv":"P-256","kty":"EC","x":"` + b64(pub[1:33]) + `","y":"` + b64(pub[33:]) + `"}`)
+	return &throwaway{key: key, jwks: jwks, jwk: jwk}, err
 }
 
 // Sign returns a compact JWS. The only algorithm is ES256.
@@ -42,8 +44,13 @@ func (t *throwaway) Sign(_ context.Context, alg, typ string, payload []byte) (st
 	if alg != "ES256" {
 		return "", fmt.Errorf("algorithm %s: only ES256", alg)
 	}
+	return t.sign(`{"alg":"ES256","kid":"`+throwawayKeyID+`","typ":"`+typ+`"}`, payload)
+}
+
+// sign is Sign with a header of the caller's own.
+func (t *throwaway) sign(header string, payload []byte) (string, error) {
 	b64 := base64.RawURLEncoding.EncodeToString
-	input := b64([]byte(`{"alg":"ES256","kid":"`+throwawayKeyID+`","typ":"`+typ+`"}`)) + "." + b64(payload)
+	input := b64([]byte(header)) + "." + b64(payload)
 	sum := sha256.Sum256([]byte(input))
 	r, s, err := ecdsa.Sign(rand.Reader, t.key, sum[:])
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/voussoir-id/voussoir/cog"
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
@@ -26,11 +27,9 @@ const (
 )
 
 var (
-	birthdateForm    = regexp.MustCompile(`^([0-9]{4})-([0-9]{2})-([0-9]{2})$`)
-	birthplaceForm   = regexp.MustCompile(`^(2[AB]|[0-9]{2})[0-9]{3}$`)
-	birthcountryForm = regexp.MustCompile(`^99[0-9]{3}$`)
-	emailForm        = regexp.MustCompile(`^[^@]+@[^@]+$`)
-	amrForm          = regexp.MustCompile(`^[!-~]{1,64}$`)
+	birthdateForm = regexp.MustCompile(`^([0-9]{4})-([0-9]{2})-([0-9]{2})$`)
+	emailForm     = regexp.MustCompile(`^[^@]+@[^@]+$`)
+	amrForm       = regexp.MustCompile(`^[!-~]{1,64}$`)
 )
 
 // InvalidError says which claims of an identity are missing or malformed. It
@@ -107,20 +106,21 @@ func (c *checks) pivot(p Pivot, asOf time.Time, required bool) Pivot {
 		return s, validBirthdate(s, asOf)
 	})
 	p.Gender = c.field(protocol.Gender, p.Gender, required, gender)
-	p.Birthcountry = c.field(protocol.Birthcountry, p.Birthcountry, required, matching(birthcountryForm))
+	p.Birthcountry = c.field(protocol.Birthcountry, p.Birthcountry, required, func(s string) (string, bool) {
+		return s, cog.Country(s)
+	})
 	if p.bornAbroad() {
 		p.Birthplace = ""
 		return p
 	}
-	p.Birthplace = c.field(protocol.Birthplace, p.Birthplace, required, matching(birthplaceForm))
+	p.Birthplace = c.field(protocol.Birthplace, p.Birthplace, required, func(s string) (string, bool) {
+		year, _, _, _ := splitDate(p.Birthdate) // 0 when it is malformed, which is an error of its own
+		return s, cog.Birthplace(s, year)
+	})
 	return p
 }
 
 func (p Pivot) bornAbroad() bool { return p.Birthcountry != "" && p.Birthcountry != France }
-
-func matching(form *regexp.Regexp) func(string) (string, bool) {
-	return func(s string) (string, bool) { return s, form.MatchString(s) }
-}
 
 // text accepts what can be seen and nothing else: no control or format
 // character (NUL, bidirectional overrides, zero-width joiners: two names that

@@ -79,16 +79,19 @@ func TestInterop_OpenIDClientComesBackAfterTheBrokerWasKilled_OIDC_12(t *testing
 	for name, tt := range map[string]struct {
 		how      string
 		replaced bool
+		auth     string
+		env      []string
 	}{
-		"with rotation":    {"{ max: P180D }", true},
-		"without rotation": {`{ max: P180D, rotation: false, reason: "FAPI 2.0" }`, false},
+		"with rotation":                {"{ max: P180D }", true, secretAuth("client_secret_basic"), nil},
+		"without rotation":             {`{ max: P180D, rotation: false, reason: "FAPI 2.0" }`, false, secretAuth("client_secret_basic"), nil},
+		"an app with a key of its own": {"{ max: P180D }", true, "    token_endpoint_auth_method: none", []string{"AUTH=none", "DPOP=ES256"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			port, idp, own, dir := ports(t), ports(t), ports(t), t.TempDir()
 			service := fmt.Sprintf("http://127.0.0.1:%d", own)
 			const secret = "a-secret-of-the-broker-at-the-provider-01234567"
 			broker, file := fmt.Sprintf("http://localhost:%d", port), filepath.Join(dir, "voussoir.yaml")
-			text := offline(interopConfig(t, idp, secret, service+"/callback", secretAuth("client_secret_basic")), tt.how)
+			text := offline(interopConfig(t, idp, secret, service+"/callback", tt.auth), tt.how)
 			text = strings.NewReplacer("{port}", fmt.Sprint(port), "{data}", filepath.Join(dir, "data")).Replace(text)
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -97,9 +100,9 @@ func TestInterop_OpenIDClientComesBackAfterTheBrokerWasKilled_OIDC_12(t *testing
 			p := start()
 			launch(t, []string{fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + secret, "REDIRECT_URI=" + broker + "/callback/upstream"},
 				fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), node(t), "counterparts/oidc-provider.mjs")
-			launch(t, []string{
+			launch(t, append([]string{
 				fmt.Sprintf("PORT=%d", own), "ISSUER=" + broker, "CLIENT_ID=library", "CLIENT_SECRET=" + serviceSecret, "SCOPE=" + offlineScope,
-			}, service+"/ready", node(t), "counterparts/openid-client.mjs")
+			}, tt.env...), service+"/ready", node(t), "counterparts/openid-client.mjs")
 			c := newCitizen(t)
 			first := decode(t, passThrough(c, service+"/start", nil))
 			wantMinimal(t, first.UserInfo, false)

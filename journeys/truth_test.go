@@ -86,7 +86,9 @@ policies:
 	client("client_secret_basic", secretAuth("client_secret_basic")+"\n")
 	client("refreshes", secretAuth("client_secret_basic")+"\n    refresh_tokens: { max: P180D }\n")
 	client("client_secret_post", secretAuth("client_secret_post")+"\n")
+	client("none", "    token_endpoint_auth_method: none\n")
 	requestClients(client, algs, string(jwks))
+	client("bound", secretAuth("client_secret_basic")+"\n    dpop_bound_access_tokens: true\n")
 	tokenClients(t, &text, client, algs)
 	file := filepath.Join(dir, "voussoir.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
@@ -283,6 +285,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 				f.Set("client_id", s.id)
 				f.Set("client_secret", s.secret)
 			},
+			"none": func(_ http.Header, f url.Values) { f.Set("client_id", s.id) },
 		}[v]).Status == 200)
 	})
 	each("token_endpoint_auth_signing_alg_values_supported", func(v string) string {
@@ -317,6 +320,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 	})
 	w.requests(t, each, can, published)
 	w.tokens(t, each, can, published)
+	w.proofs(t, each, can)
 
 	// Every claim, by the claims parameter alone, and nothing beside them.
 	s := at("client_secret_basic")
@@ -379,6 +383,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 	}
 	tried = append(tried, triedRequests()...)
 	tried = append(tried, triedTokens()...)
+	tried = append(tried, "dpop_signing_alg_values_supported")
 	for member := range w.doc {
 		if !slices.Contains(tried, member) {
 			t.Errorf("the document says %s, and nobody has tried it", member)

@@ -152,6 +152,8 @@ func (w *truthWorld) tokens(t *testing.T, each func(string, func(string) string)
 			case "client_secret_post":
 				form.Set("client_id", v)
 				form.Set("client_secret", serviceSecret)
+			case "none":
+				form.Set("client_id", v)
 			default:
 				return "" // by the algorithms below
 			}

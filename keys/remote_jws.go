@@ -101,20 +101,9 @@ func checkHeader(m map[string]json.RawMessage, alg string) (kid string, err erro
 // verifies nothing: call it after Verify, to tell kinds of token apart (RFC 8725
 // section 3.11).
 func Typ(compact string) (string, error) {
-	if len(compact) > maxToken {
-		return "", errMalformed
-	}
-	header, _, _, ok := segments(compact)
-	if !ok {
-		return "", errMalformed
-	}
-	h, err := decodeSegment(header)
+	m, err := headerOf(compact)
 	if err != nil {
 		return "", err
-	}
-	m, err := protocol.Object(h)
-	if err != nil {
-		return "", fmt.Errorf("keys: header: %w", err)
 	}
 	typ, err := headerText(m, "typ")
 	return strings.TrimPrefix(strings.ToLower(typ), "application/"), err

@@ -53,7 +53,7 @@ func (s *Service) grant(ctx context.Context, v *visit, client *clients.Client, r
 	}
 	return Grant{
 		ID: newGrantID(), Client: req.ClientID, RedirectURI: req.RedirectURI, Scopes: granted(req, v.Decision),
-		Nonce: req.Nonce, CodeChallenge: req.CodeChallenge, Audience: req.Resources, DPoPKey: req.DPoPKey, ACR: in.ACR, AuthTime: in.AuthTime,
+		Nonce: req.Nonce, CodeChallenge: req.CodeChallenge, Audience: req.Resources, Details: req.Details, DPoPKey: req.DPoPKey, ACR: in.ACR, AuthTime: in.AuthTime,
 		Released:  in.Identity.Release(sub, released),
 		InIDToken: policies.ClaimsInIDToken(client, req, released),
 		Person:    in.Person.ID.String(), SealKey: in.Person.SealKey,

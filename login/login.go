@@ -99,9 +99,10 @@ type Grant struct {
 	Scopes        []protocol.Scope
 	Nonce         string
 	CodeChallenge string
-	Audience      []string // resources that access tokens are for (RFC 8707); empty: /userinfo
-	DPoPKey       string   // from the request; see protocol.AuthRequest
-	SID           string   // of the session at this client, "" for none; it means nothing to any other
+	Audience      []string          // resources that access tokens are for (RFC 8707); empty: /userinfo
+	Details       []protocol.Detail // authorization details that she was shown (RFC 9396)
+	DPoPKey       string            // from the request; see protocol.AuthRequest
+	SID           string            // of the session at this client, "" for none; it means nothing to any other
 	ACR           protocol.ACR
 	AuthTime      time.Time
 	Released      identity.Released

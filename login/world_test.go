@@ -62,6 +62,7 @@ func newWorld(t testing.TB) *world {
 	set := clients.NewSet(
 		&clients.Client{ID: "library", RedirectURIs: []string{"https://library.test/callback"}, Name: protocol.Text{"en": "City library"}, Sector: "library.test", Policy: "library"},
 		&clients.Client{ID: "cityhall", RedirectURIs: []string{"https://cityhall.test/callback"}, Name: protocol.Text{"en": "City hall"}, Sector: "cityhall.test", Policy: "cityhall"},
+		&clients.Client{ID: "app", Native: true, AuthMethod: clients.Public, RedirectURIs: []string{"http://127.0.0.1/cb", "com.example.app:/cb"}, Name: protocol.Text{"en": "App"}, Sector: "app.test", Policy: "library"},
 		&clients.Client{ID: "orphan", Sector: "orphan.test", Policy: "none"},
 	)
 	log, err := audit.New(audit.Config{Store: w.stores, Sealer: seals{}, Now: w.now})

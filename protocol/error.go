@@ -34,6 +34,8 @@ const (
 	InvalidTarget               ErrorCode = "invalid_target"                // RFC 8707 section 2
 	InvalidAuthorizationDetails ErrorCode = "invalid_authorization_details" // RFC 9396 section 5
 	InvalidRequestObject        ErrorCode = "invalid_request_object"        // RFC 9101 section 7
+	InvalidDPoPProof            ErrorCode = "invalid_dpop_proof"            // RFC 9449 section 5
+	UseDPoPNonce                ErrorCode = "use_dpop_nonce"                // RFC 9449 section 8
 )
 
 // Error is an answer in the protocol's words. Description is shown to the
@@ -43,6 +45,7 @@ type Error struct {
 	Code        ErrorCode
 	Description string // ASCII without quotes or backslashes (RFC 6749 section 5.2)
 	Cause       error
+	Status      int // of the answer in JSON; 0: the usual one of Code (RFC 6749 section 5.2)
 }
 
 // Fail makes an Error; cause may be nil.

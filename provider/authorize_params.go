@@ -45,7 +45,7 @@ func (p *Provider) parse(client *clients.Client, form url.Values, req *protocol.
 	a.answering()
 	for _, step := range []func(params) *protocol.Error{
 		params.repeated, params.unsupported, params.responseType, params.responseMode, params.state, params.nonce,
-		params.scope, params.resources, params.details, params.challenge, params.prompt, params.maxAge, params.acrValues, params.claims,
+		params.scope, params.resources, params.details, params.challenge, params.dpopKey, params.prompt, params.maxAge, params.acrValues, params.claims,
 		params.loginHint, params.uiLocales, params.idpHint, params.idTokenHint,
 	} {
 		if err := step(a); err != nil {
@@ -113,6 +113,9 @@ func (a params) responseMode() *protocol.Error {
 	if _, ok := a.mode(raw); ok || raw == "" {
 		return nil
 	}
+	if !clients.TakesForms(a.req.RedirectURI) && strings.HasPrefix(raw, "form_post") {
+		return invalid("a form cannot be posted to this redirect_uri; use response_mode query")
+	}
 	if jwtModes[protocol.ResponseMode(raw)] != "" {
 		return invalid("this client has registered no authorization_signed_response_alg")
 	}
@@ -122,6 +125,9 @@ func (a params) responseMode() *protocol.Error {
 // mode is the response mode that a value asks for, if this client may have it.
 func (a params) mode(raw string) (protocol.ResponseMode, bool) {
 	m := protocol.ResponseMode(raw)
+	if strings.HasPrefix(raw, "form_post") && !clients.TakesForms(a.req.RedirectURI) {
+		return "", false
+	}
 	if m == protocol.ModeQuery || m == protocol.ModeFormPost {
 		return m, true
 	}
@@ -181,7 +187,7 @@ func (a params) scope() *protocol.Error {
 // client may leave it out, but not send half of it.
 func (a params) challenge() *protocol.Error {
 	challenge, method := a.get("code_challenge"), a.get("code_challenge_method")
-	if challenge == "" && method == "" && !a.client.RequirePKCE {
+	if challenge == "" && method == "" && !a.client.RequirePKCE && a.client.AuthMethod != clients.Public {
 		return nil
 	}
 	if challenge == "" {
@@ -220,7 +226,7 @@ func (a params) prompt() *protocol.Error {
 	if a.req.Prompt.None && len(words) > 1 {
 		return invalid("prompt none must be alone")
 	}
-	return nil
+	return a.inPerson()
 }
 
 func (a params) maxAge() *protocol.Error {
@@ -239,6 +245,9 @@ func (a params) maxAge() *protocol.Error {
 
 func (a params) acrValues() *protocol.Error {
 	raw := a.get("acr_values")
+	if raw == "" && a.client.RequireACRValues {
+		return invalid("acr_values is missing")
+	}
 	if raw == "" {
 		return nil
 	}
@@ -348,4 +357,14 @@ func isOpaqueWithin(s string, limit int) bool {
 		}
 	}
 	return true
+}
+
+// inPerson has the person asked each time where she is all that tells this client
+// from another program (see clients.Client.Imitable). With prompt=none that ends in
+// consent_required.
+func (a params) inPerson() *protocol.Error {
+	if a.client.Imitable(a.req.RedirectURI) {
+		a.req.Prompt.Consent = true
+	}
+	return nil
 }

@@ -32,8 +32,8 @@ func errClient(reason string) *protocol.Error {
 }
 
 // readCredentials finds the one method that a request uses. Two are an
-// invalid_request (RFC 6749 section 2.3), none an invalid_client: there are no
-// public clients.
+// invalid_request (RFC 6749 section 2.3); a client_id alone is all that a public
+// client has to say (section 3.2.1), and nothing at all is invalid_client.
 func readCredentials(h http.Header, form url.Values) (credentials, error) {
 	var found []credentials
 	id := protocol.ClientID(form.Get("client_id"))
@@ -59,8 +59,10 @@ func readCredentials(h http.Header, form url.Values) (credentials, error) {
 	switch {
 	case len(found) > 1:
 		return credentials{}, invalid("more than one method of client authentication")
-	case len(found) == 0:
+	case len(found) == 0 && id == "":
 		return credentials{}, errClient("no credentials")
+	case len(found) == 0:
+		found = append(found, credentials{method: clients.Public, id: id})
 	}
 	c := found[0]
 	if len(c.id) > maxCredential || len(c.secret) > maxCredential || len(c.assertion) > maxCredential {
@@ -98,6 +100,12 @@ func (p *Provider) authenticate(ctx context.Context, cred credentials) (*clients
 		return p.authenticateByKey(ctx, cred)
 	}
 	c, known := p.Clients().Get(cred.id)
+	if cred.method == clients.Public {
+		if !known || c.AuthMethod != clients.Public {
+			return nil, errClient("no credentials")
+		}
+		return c, nil
+	}
 	if !known {
 		c = stranger
 	}

@@ -73,6 +73,7 @@ type family struct {
 	Subject  identity.Sub
 	Scopes   []protocol.Scope
 	Audience []string
+	Details  []protocol.Detail // RFC 9396; what she agreed to
 	ACR      protocol.ACR
 	AuthTime time.Time
 	Person   string // for the audit log and for the subjects of data providers

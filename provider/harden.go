@@ -84,7 +84,7 @@ func (u rule) admit(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if r.Method == http.MethodPost {
-		if !isForm(r.Header) {
+		if !isForm(r.Header) && !isEmpty(r) {
 			return u.invalid("the body must be application/x-www-form-urlencoded")
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -126,6 +126,10 @@ func isForm(h http.Header) bool {
 	}
 	return len(params) == 0 || strings.EqualFold(params["charset"], "utf-8")
 }
+
+// isEmpty: a POST without a body has no Content-Type either (RFC 9110 section 8.3);
+// an access token in the header needs no more (OpenID Connect Core section 5.3.1).
+func isEmpty(r *http.Request) bool { return r.ContentLength == 0 && len(r.Header["Content-Type"]) == 0 }
 
 // explain names the way to authenticate (RFC 6749 section 5.2).
 func explain(h http.Header, err error) {

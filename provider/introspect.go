@@ -36,6 +36,7 @@ type introspection struct {
 	Expires   int64             `json:"exp,omitempty"`
 	ACR       protocol.ACR      `json:"acr,omitempty"`
 	Confirm   *confirmation     `json:"cnf,omitempty"`
+	Details   []json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 section 9.2
 }
 
 // introspect serves POST /introspect. Whoever asks has proved who it is, and gets
@@ -44,6 +45,9 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	c, err := p.clientOf(r)
 	if err != nil {
 		return err
+	}
+	if c.AuthMethod == clients.Public {
+		return errClient("public: anyone could ask about tokens in its name") // RFC 7662 section 2.1
 	}
 	token := r.PostForm.Get("token")
 	if token == "" {
@@ -89,7 +93,7 @@ func (p *Provider) inspect(ctx context.Context, c *clients.Client, token string)
 		return p.inspectFor(ctx, c, a, answer)
 	case c.ID == a.Client:
 		// Its own token: nothing that it did not get at /token, and nobody's data.
-		answer.Scope = a.Scope
+		answer.Scope, answer.Details = a.Scope, grantedDetails(a.Details)
 		return json.Marshal(answer)
 	}
 	return json.Marshal(introspection{})
@@ -135,6 +139,9 @@ func (p *Provider) inspectFor(ctx context.Context, c *clients.Client, a access, 
 		return nil, unavailable(err)
 	}
 	answer.Scope, answer.ACR = strings.Join(scopes, " "), a.ACR
+	if len(c.AuthorizationDetailTypes) > 0 {
+		answer.Details = grantedDetails(a.Details, c.AuthorizationDetailTypes...)
+	}
 	if err := p.recordIntrospection(ctx, c, a); err != nil {
 		return nil, err
 	}

@@ -52,6 +52,8 @@ type metadataDocument struct {
 	PARRequired           bool                 `json:"require_pushed_authorization_requests"`
 	IssParameter          bool                 `json:"authorization_response_iss_parameter_supported"`
 
+	DPoPAlgs []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
+
 	RevocationEndpoint    string               `json:"revocation_endpoint"`
 	IntrospectionEndpoint string               `json:"introspection_endpoint"`
 	UserInfoAlgs          []string             `json:"userinfo_signing_alg_values_supported"`
@@ -89,7 +91,7 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		SubjectTypes:          []string{"pairwise"},
 		IDTokenAlgs:           algs,
 		ResponseAlgs:          algs,
-		AuthMethods:           methods,
+		AuthMethods:           append(slices.Clone(methods), clients.Public),
 		AuthAlgs:              signingAlgs(),
 		ChallengeMethods:      []string{"S256"},
 		ClaimTypes:            []string{"normal"},
@@ -97,15 +99,17 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		Prompts:               []string{"none", "login", "consent", "select_account"},
 		UILocales:             []string{"fr", "en"},
 		ClaimsParameter:       true,
-		DetailTypes:           detailTypes(),
+		DetailTypes:           p.detailTypes(),
 		RequestParameter:      true,
 		RequestObjectAlgs:     signingAlgs(),
 		IssParameter:          true,
 
+		DPoPAlgs: dpopAlgs(),
+
 		RevocationEndpoint:    p.Issuer + PathRevoke,
 		IntrospectionEndpoint: p.Issuer + PathIntrospect,
 		UserInfoAlgs:          algs,
-		RevocationMethods:     methods,
+		RevocationMethods:     append(slices.Clone(methods), clients.Public),
 		RevocationAlgs:        signingAlgs(),
 		IntrospectionMethods:  methods,
 		IntrospectionAuthAlgs: signingAlgs(),

@@ -43,6 +43,9 @@ type pushedAnswer struct {
 // told to the service and never to the person. The validated request is what is
 // kept; nothing of it is read twice.
 func (p *Provider) par(w http.ResponseWriter, r *http.Request) error {
+	if err := p.freshProof(w.Header(), r); err != nil {
+		return err
+	}
 	cred, err := readCredentials(r.Header, r.PostForm)
 	if err != nil {
 		return err
@@ -54,6 +57,9 @@ func (p *Provider) par(w http.ResponseWriter, r *http.Request) error {
 	p.Note(r, slog.String("client", string(client.ID)))
 	req, err := p.pushed(r.Context(), client, r.PostForm)
 	if err != nil {
+		return err
+	}
+	if err := p.bindCode(r, &req); err != nil {
 		return err
 	}
 	handle, err := storeGrant(r.Context(), p.Codes, PushedGrant, login.GrantID(req.Pushed), req, p.Now().Add(pushedTTL))

@@ -4,9 +4,10 @@
 // identity.Released. It never decides what is released, never shows a choice and
 // never sees an unminimised identity.
 //
-// Read in the order of a login: harden.go, par.go, requestobject.go, authorize.go,
+// Read in the order of a login: harden.go, cors.go, par.go, requestobject.go, authorize.go,
 // authorize_params.go, codes.go (login calls it), answer.go, jarm.go, token.go,
-// families.go, refresh.go, accesstoken.go, idtoken.go, userinfo.go, revoke.go, introspect.go, encrypt.go.
+// confirmation.go, dpop.go, families.go, refresh.go, accesstoken.go, idtoken.go, userinfo.go,
+// revoke.go, introspect.go, encrypt.go.
 package provider
 
 import (
@@ -102,6 +103,8 @@ type Config struct {
 	ACRs       func() []protocol.ACR                  // levels that some identity provider reaches now, weakest first
 	IDTokenTTL time.Duration                          // default 60 s, at most 1 h
 	Now        func() time.Time                       //
+
+	DetailTypes []DetailType // of authorization details; default none
 }
 
 // Provider serves the protocol. Safe for concurrent use.
@@ -127,10 +130,10 @@ func New(cfg Config) (*Provider, error) {
 	p.routes = map[string]http.Handler{
 		// Services post the request from their own site (OpenID Connect Core section 3.1.2.1).
 		PathAuthorize:     cfg.Site.PageFromAnySite("authorize", rule{methods: []string{"GET", "POST"}, page: true, query: true}.guard(p.authorize)),
-		PathPAR:           cfg.Site.API("par", rule{methods: []string{"POST"}}.guard(p.par)),
-		PathToken:         cfg.Site.API("token", rule{methods: []string{"POST"}}.guard(p.token)),
-		PathUserInfo:      cfg.Site.API("userinfo", rule{methods: []string{"GET", "POST"}}.guard(p.userInfo)),
-		PathRevoke:        cfg.Site.API("revoke", rule{methods: []string{"POST"}}.guard(p.revoke)),
+		PathPAR:           cfg.Site.API("par", p.crossOrigin("POST", rule{methods: []string{"POST"}}.guard(p.byNamed(p.par)))),
+		PathToken:         cfg.Site.API("token", p.crossOrigin("POST", rule{methods: []string{"POST"}}.guard(p.byNamed(p.token)))),
+		PathUserInfo:      cfg.Site.API("userinfo", p.crossOrigin("GET, POST", rule{methods: []string{"GET", "POST"}}.guard(p.userInfo))),
+		PathRevoke:        cfg.Site.API("revoke", p.crossOrigin("POST", rule{methods: []string{"POST"}}.guard(p.byNamed(p.revoke)))),
 		PathIntrospect:    cfg.Site.API("introspect", rule{methods: []string{"POST"}}.guard(p.introspect)),
 		PathJWKS:          cfg.Site.API("jwks", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveJWKS)),
 		PathDiscovery:     cfg.Site.API("discovery", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
@@ -163,6 +166,9 @@ func (cfg Config) check() error {
 	}
 	if cfg.IDTokenTTL < 0 || cfg.IDTokenTTL > time.Hour {
 		return errors.New("config: IDTokenTTL is not between 0 and 1 h")
+	}
+	if err := checkDetailTypes(cfg.DetailTypes); err != nil {
+		return err
 	}
 	if cfg.Codes.cfg.Issuer != cfg.Issuer {
 		return errors.New("config: Codes belong to another issuer")

@@ -30,7 +30,7 @@ const (
 // absent; claims is an object and max_age may be a number.
 var stringParameters = []string{
 	"response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method",
-	"prompt", "acr_values", "login_hint", "ui_locales", "idp_hint", "id_token_hint", "registration",
+	"prompt", "acr_values", "login_hint", "ui_locales", "idp_hint", "id_token_hint", "registration", "dpop_jkt",
 }
 
 // errObject is the answer to every request object that does not hold.

@@ -31,6 +31,8 @@ type tokenAnswer struct {
 	IDToken      string `json:"id_token"`
 	Scope        string `json:"scope"`
 	RefreshToken string `json:"refresh_token,omitempty"`
+
+	Details []json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 section 7
 }
 
 // token serves POST /token. The library calls authenticate, then redeem or refresh.
@@ -45,6 +47,12 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 		return invalid("grant_type is missing")
 	default:
 		return protocol.Fail(protocol.UnsupportedGrantType, nil, "only authorization_code and refresh_token are supported")
+	}
+	if r.PostForm.Get("authorization_details") != "" { // to ignore it would give more than was asked for
+		return errDetails("authorization_details cannot be narrowed at the token endpoint")
+	}
+	if err := p.freshProof(w.Header(), r); err != nil {
+		return err
 	}
 	cred, err := readCredentials(r.Header, r.PostForm)
 	if err != nil {
@@ -91,7 +99,7 @@ func (p *Provider) redeem(ctx context.Context, x *exchange) (*tokenAnswer, error
 	if err != nil {
 		return nil, err
 	}
-	if reason := p.mismatch(c, g, form); reason != "" {
+	if reason := cmp.Or(p.mismatch(c, g, form), otherKey(g, x.bound)); reason != "" {
 		return nil, p.misused(ctx, c, g, reason)
 	}
 	if p.Codes.expired(g.IssuedAt) {
@@ -163,8 +171,8 @@ func (p *Provider) mismatch(c *clients.Client, g login.Grant, form url.Values) s
 		return "client"
 	case g.RedirectURI != form.Get("redirect_uri"):
 		return "redirect_uri"
-	case !verifies(form.Get("code_verifier"), g.CodeChallenge):
-		return "code_verifier"
+	case !verifies(form.Get("code_verifier"), g.CodeChallenge), c.AuthMethod == clients.Public && g.CodeChallenge == "":
+		return "code_verifier" // of a public client it is the only proof (RFC 9700 section 2.1.1)
 	}
 	return ""
 }
@@ -231,7 +239,7 @@ func (p *Provider) mint(ctx context.Context, c *clients.Client, g login.Grant, a
 	}
 	return &tokenAnswer{
 		AccessToken: access, TokenType: a.Confirm.tokenType(), ExpiresIn: int64(ttl.Seconds()),
-		IDToken: id, Scope: a.Scope,
+		IDToken: id, Scope: a.Scope, Details: grantedDetails(a.Details),
 	}, nil
 }
 

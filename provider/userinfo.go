@@ -20,13 +20,14 @@ import (
 func (p *Provider) userInfo(w http.ResponseWriter, r *http.Request) error {
 	err := p.disclose(w, r)
 	if err != nil {
-		challenge(w.Header(), err)
+		err = atResource(err)
+		challenge(w.Header(), usesDPoP(r), err)
 	}
 	return err
 }
 
 func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
-	token, err := bearer(r)
+	token, err := presented(r)
 	if err != nil {
 		return err
 	}
@@ -43,8 +44,12 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return errToken("client is gone")
 	}
+	readable(w.Header(), r, c)
 	if !a.isFor(p.Issuer + PathUserInfo) {
 		return errToken("for other resources")
+	}
+	if err := p.holds(w.Header(), r, token, a.Confirm); err != nil {
+		return err
 	}
 	failpoint.Here("userinfo.before-audit")
 	if err := p.record(r.Context(), audit.UserInfoServed, a, "", ""); err != nil {
@@ -62,8 +67,9 @@ type access struct {
 	Client   protocol.ClientID
 	ACR      protocol.ACR
 	Audience []string // empty: /userinfo; see isFor
-	Scope    string   // space separated, as in the token response
-	IssuedAt int64    // seconds since 1970
+	Details  []protocol.Detail
+	Scope    string // space separated, as in the token response
+	IssuedAt int64  // seconds since 1970
 	Confirm  confirmation
 	Claims   []string // names of what UserInfo holds, for the audit log
 	Person   string   // for the audit log, and for the subjects of data providers
@@ -75,7 +81,7 @@ type access struct {
 
 func accessOf(g login.Grant) access {
 	return access{
-		Grant: g.ID, Client: g.Client, ACR: g.ACR, Audience: g.Audience, Claims: words(g.Released.Names()),
+		Grant: g.ID, Client: g.Client, ACR: g.ACR, Audience: g.Audience, Details: g.Details, Claims: words(g.Released.Names()),
 		Scope: strings.Join(words(g.Scopes), " "), Person: g.Person, SealKey: g.SealKey, OfflineUntil: g.OfflineUntil,
 	}
 }
@@ -99,10 +105,11 @@ func errToken(reason string) *protocol.Error {
 	return protocol.Fail(protocol.InvalidToken, errors.New(reason), "the access token is not valid")
 }
 
-// bearer returns the one access token of a request, from the header or, on POST,
-// from the form (RFC 6750 sections 2.1 and 2.2); never from the URL, which the
-// guard has refused. Two are an error even when they are equal.
-func bearer(r *http.Request) (string, error) {
+// presented returns the one access token of a request: from the header with the
+// scheme Bearer or DPoP or, on POST, from the form (RFC 6750 sections 2.1 and 2.2, RFC
+// 9449 section 7.1); never from the URL, which the guard has refused. Two are an error
+// even when they are equal.
+func presented(r *http.Request) (string, error) {
 	headers, form := r.Header["Authorization"], r.PostForm["access_token"]
 	switch {
 	case len(headers)+len(form) == 0:
@@ -113,20 +120,56 @@ func bearer(r *http.Request) (string, error) {
 		return form[0], nil
 	}
 	scheme, token, _ := strings.Cut(headers[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	if !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "DPoP") {
 		return "", protocol.Fail(protocol.InvalidToken, errNoToken, "an access token is required")
 	}
 	return token, nil
 }
 
-// challenge is the WWW-Authenticate header of RFC 6750 section 3.
-func challenge(h http.Header, err error) {
+// usesDPoP reports whether the token comes with the scheme DPoP.
+func usesDPoP(r *http.Request) bool {
+	headers := r.Header["Authorization"]
+	if len(headers) == 0 {
+		return false
+	}
+	scheme, _, _ := strings.Cut(headers[0], " ")
+	return strings.EqualFold(scheme, "DPoP")
+}
+
+// atResource makes 401 of what is wrong with a proof: here it stands for the token
+// (RFC 9449 section 7.1), at /token it is one more parameter.
+func atResource(err error) error {
 	var e *protocol.Error
-	switch {
-	case !errors.As(err, &e):
-	case errors.Is(e, errNoToken):
-		h.Set("WWW-Authenticate", `Bearer realm="userinfo"`)
-	case e.Code == protocol.InvalidToken || e.Code == protocol.InvalidRequest:
-		h.Set("WWW-Authenticate", `Bearer realm="userinfo", error="`+string(e.Code)+`", error_description="`+e.Description+`"`)
+	if !errors.As(err, &e) || e.Code != protocol.InvalidDPoPProof && e.Code != protocol.UseDPoPNonce {
+		return err
+	}
+	here := *e
+	here.Status = http.StatusUnauthorized
+	return &here
+}
+
+// challenge is the WWW-Authenticate header: both schemes are named, and what is
+// wrong is said with the one that was used (RFC 6750 section 3, RFC 9449 sections 7.1
+// and 7.2).
+func challenge(h http.Header, dpop bool, err error) {
+	var e *protocol.Error
+	if !errors.As(err, &e) {
+		return
+	}
+	fault := ""
+	if !errors.Is(e, errNoToken) {
+		switch e.Code {
+		case protocol.InvalidToken, protocol.InvalidRequest, protocol.InvalidDPoPProof, protocol.UseDPoPNonce:
+			fault = `, error="` + string(e.Code) + `", error_description="` + e.Description + `"`
+		default:
+			return
+		}
+	}
+	bearer, proof := `Bearer realm="userinfo"`, `DPoP realm="userinfo"`
+	algs := `, algs="` + strings.Join(dpopAlgs(), " ") + `"`
+	if dpop {
+		h["Www-Authenticate"] = []string{proof + fault + algs, bearer}
+	} else {
+		h["Www-Authenticate"] = []string{bearer + fault, proof + algs}
 	}
 }

@@ -31,8 +31,10 @@ func TestUserInfo_DisclosesWhatWasReleased_OIDCCore_5_3(t *testing.T) {
 		}
 		return r
 	}
+	empty := byHeader("POST")
+	empty.Header.Del("Content-Type") // there is no content
 	for name, r := range map[string]*http.Request{
-		"GET": byHeader("GET"), "POST with the header": byHeader("POST"), "POST with the form": post(PathUserInfo, url.Values{"access_token": {access}}),
+		"GET": byHeader("GET"), "POST with the header": byHeader("POST"), "POST without a body": empty, "POST with the form": post(PathUserInfo, url.Values{"access_token": {access}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.audit.events = nil
@@ -88,7 +90,7 @@ func TestUserInfo_RefusesWhatIsNoAccessToken_RS02_RFC6750_3_1(t *testing.T) {
 		{"two headers", bad(func(r *http.Request) { r.Header["Authorization"] = []string{"Bearer " + access, "Bearer " + access} }), 400, "invalid_request"},
 		{"two in the form", post(PathUserInfo, url.Values{"access_token": {access, access}}), 400, "invalid_request"},
 		{"another scheme", bad(func(r *http.Request) { basic(r, "library", secret) }), 401, "invalid_token"},
-		{"DPoP is not offered", bad(func(r *http.Request) { r.Header.Set("Authorization", "DPoP "+access) }), 401, "invalid_token"},
+		{"RFC9449 7.1 a plain token with the scheme DPoP", bad(func(r *http.Request) { r.Header.Set("Authorization", "DPoP "+access) }), 401, "invalid_token"},
 		{"no token", bad(func(*http.Request) {}), 401, "invalid_token"},
 	}
 	for _, tt := range tests {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -97,7 +98,7 @@ func fault(err error, a audience) failure {
 	case errors.As(err, &problem):
 		return failure{code: problem.Code, status: problem.Code.Status(), back: problem.Back}
 	case errors.As(err, &answer):
-		f := failure{code: pageCode(answer.Code), status: protocolStatus(answer.Code), protocol: answer}
+		f := failure{code: pageCode(answer.Code), status: cmp.Or(answer.Status, protocolStatus(answer.Code)), protocol: answer}
 		if a == forPeople {
 			f.status = f.code.Status()
 		}

@@ -100,6 +100,7 @@ func TestAnswer_AnErrorOfEachKind(t *testing.T) {
 		{"a bad secret, RFC 6749 5.2", protocol.Fail(protocol.InvalidClient, nil, "bad secret"), 400, RequestInvalid, 401, `{"error":"invalid_client","error_description":"bad secret"}`},
 		{"a bad token, RFC 6750 3", protocol.Fail(protocol.InvalidToken, nil, "a \"quote\"\r\nX: y"), 400, RequestInvalid, 401, `{"error":"invalid_token","error_description":"a quoteX: y"}`},
 		{"our own fault in the protocol's words", protocol.Fail(protocol.ServerError, nil, ""), 500, Internal, 500, `{"error":"server_error"}`},
+		{"a bad proof for a resource, RFC 9449 7.1", &protocol.Error{Code: protocol.InvalidDPoPProof, Status: 401}, 400, RequestInvalid, 401, `{"error":"invalid_dpop_proof"}`},
 		{"away in the protocol's words", protocol.Fail(protocol.TemporarilyUnavailable, nil, ""), 503, Unavailable, 503, `{"error":"temporarily_unavailable"}`},
 	}
 	for _, tt := range tests {

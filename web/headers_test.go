@@ -62,6 +62,7 @@ func TestForms_WhereTheyMayLead(t *testing.T) {
 		{"a service on the web", issuer, "https://lib.example/cb", "'self' https:"},
 		{"no target known", issuer, "", "'self' https:"},
 		{"a native app on loopback, RFC 8252 7.3", issuer, "http://127.0.0.1:51004/cb", "'self' https: http://127.0.0.1:51004"},
+		{"a native app on the other loopback", issuer, "http://[::1]:51004/cb", "'self' https: http:"},
 		{"a native app's own scheme, RFC 8252 7.1", issuer, "com.example.app:/cb", "'self' https: com.example.app:"},
 		{"development", "http://localhost:8080", "http://localhost:8090/cb", "'self' https: http: http://localhost:8090"},
 		{"a script", issuer, "javascript:alert(1)", "'self' https:"},

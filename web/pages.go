@@ -181,6 +181,7 @@ type consentView struct {
 	Informs, Obliged          bool
 	Retention, Remember       string
 	Required, Optional        []factView
+	Details                   []string
 	TellsProvider             bool
 	OfflineUntil              string
 }
@@ -202,6 +203,9 @@ func (s *Site) Consent(w http.ResponseWriter, r *http.Request, p ConsentPage) er
 	}
 	if p.OfflineUntil != "" {
 		v.OfflineUntil = in.date(p.OfflineUntil)
+	}
+	for _, d := range p.Details {
+		v.Details = append(v.Details, clean(d.In(in.lang)))
 	}
 	v.Retention, _ = in.duration(p.Retention)
 	if text, none := in.duration(p.Remember); !none {

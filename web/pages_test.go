@@ -277,6 +277,25 @@ func TestConsent_WhatAPersonMustSee(t *testing.T) {
 	}
 }
 
+func TestConsent_ShowsWhatElseIsAskedFor_RFC9396(t *testing.T) {
+	s := newSite(t, io.Discard)
+	show := func(details ...protocol.Text) string {
+		h := s.Page("x", func(w http.ResponseWriter, r *http.Request) error {
+			return s.Consent(w, r, ConsentPage{Client: protocol.Text{"en": "Library"}, Basis: "consent", Action: "/a", Details: details})
+		})
+		return parse(t, get(h, "/login/f1", "en").Body.String()).text()
+	}
+	read := show(protocol.Text{"en": "Issue a permit <b>now</b>", "fr": "x"}, protocol.Text{"fr": "Une phrase en français"})
+	for _, want := range []string{"The service would also be allowed this: Issue a permit <b>now</b>", "Une phrase en français"} {
+		if !strings.Contains(read, want) {
+			t.Errorf("%q is missing in: %s", want, read)
+		}
+	}
+	if strings.Contains(show(), "also be allowed") {
+		t.Error("a heading without details")
+	}
+}
+
 func TestConsent_TheWordsFollowTheLegalBasis(t *testing.T) {
 	tests := []struct{ name, sample, lang, want, never string }{
 		{"consent asks", "consent", "en", "Nothing is passed on unless you agree. You can refuse.", "Continue"},

@@ -116,6 +116,7 @@ type ConsentPage struct {
 	OfflineUntil string
 	Required     []ClaimValue
 	Optional     []ClaimValue
+	Details      []protocol.Text // what else the service would be allowed, a sentence each
 	Action       string
 	Change       string // a form that posts here goes back to the choice page; "" hides it
 	ReturnURI    string // as in ChoosePage

@@ -40,7 +40,7 @@ func main() {
 	// What libraries log by themselves may quote a request; ours goes to loggers of
 	// our own.
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	p := &program{out: os.Stdout, err: os.Stderr, getenv: os.Getenv, now: time.Now}
+	p := &program{out: os.Stdout, err: os.Stderr, getenv: os.Getenv, now: clock()}
 	os.Exit(p.run(context.Background(), os.Args[1:]))
 }
 

@@ -7,7 +7,8 @@ import * as client from 'openid-client'
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}', REQUEST = 'plain', RESPONSE = 'plain' } = process.env
 // USERINFO_ALG: what it is registered for; THEN=revoke: give the token up afterwards.
 // DECRYPT_JWK: its key for encrypted ID tokens and userinfo.
-const { USERINFO_ALG, THEN, DECRYPT_JWK } = process.env
+// DPOP: the algorithm of the key that its tokens are to be bound to.
+const { USERINFO_ALG, THEN, DECRYPT_JWK, DPOP } = process.env
 const redirectURI = `http://127.0.0.1:${PORT}/callback`
 
 async function signingKey() {
@@ -20,6 +21,7 @@ async function authentication() {
   switch (AUTH) {
     case 'basic': return client.ClientSecretBasic(CLIENT_SECRET)
     case 'post': return client.ClientSecretPost(CLIENT_SECRET)
+    case 'none': return client.None() // an app: client_id and PKCE
     case 'private_key_jwt': return client.PrivateKeyJwt(await signingKey())
   }
   throw new Error(`unknown AUTH ${AUTH}`)
@@ -44,6 +46,8 @@ if (DECRYPT_JWK) {
   const key = await crypto.subtle.importKey('jwk', { ...jwk, alg: undefined, use: undefined }, { name: 'ECDH', namedCurve: 'P-256' }, false, ['deriveBits'])
   client.enableDecryptingResponses(config, ['A256GCM'], { key, kid: jwk.kid, alg: 'ECDH-ES' })
 }
+const proving = async () => ({ DPoP: client.getDPoPHandle(config, await client.randomDPoPKeyPair(DPOP)) })
+const dpop = DPOP ? await proving() : undefined
 const started = new Map() // state → what the callback must match
 
 async function start() {
@@ -60,13 +64,14 @@ async function start() {
     code_challenge_method: 'S256',
     ...JSON.parse(EXTRA),
   }
+  if (dpop) parameters.dpop_jkt = await dpop.DPoP.calculateThumbprint() // the code is for this key only
   switch (REQUEST) {
     case 'plain': return client.buildAuthorizationUrl(config, parameters)
-    case 'pushed': return client.buildAuthorizationUrlWithPAR(config, parameters)
+    case 'pushed': return client.buildAuthorizationUrlWithPAR(config, parameters, dpop)
     case 'signed': return client.buildAuthorizationUrlWithJAR(config, parameters, await signingKey())
     case 'signed and pushed': {
       const object = await client.buildAuthorizationUrlWithJAR(config, parameters, await signingKey())
-      return client.buildAuthorizationUrlWithPAR(config, object.searchParams)
+      return client.buildAuthorizationUrlWithPAR(config, object.searchParams, dpop)
     }
   }
   throw new Error(`unknown REQUEST ${REQUEST}`)
@@ -88,13 +93,24 @@ async function finish(request, url) {
     body = Buffer.concat(chunks).toString()
     checked = new Request(url, { method: 'POST', body, headers: { 'content-type': 'application/x-www-form-urlencoded' } })
   }
-  const tokens = await client.authorizationCodeGrant(config, checked, started.get(stateOf(body ? new URLSearchParams(body) : url.searchParams)))
+  const tokens = await client.authorizationCodeGrant(config, checked, started.get(stateOf(body ? new URLSearchParams(body) : url.searchParams)), undefined, dpop)
   const claims = tokens.claims()
-  const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub)
   Object.assign(held, { refreshToken: tokens.refresh_token, sub: claims.sub })
+  const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub, dpop)
   const received = { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }
+  if (dpop && AUTH !== 'none') received.dpop = await stolen(tokens, claims.sub)
   if (THEN === 'revoke') received.then = await giveUp(tokens.access_token, claims.sub)
   return received
+}
+
+// What whoever has got hold of the token can do with it.
+async function stolen(tokens, sub) {
+  const status = (e) => e.status ?? e.cause?.status ?? e.code
+  const read = async (options) => client.fetchUserInfo(config, tokens.access_token, sub, options).then(() => 200, status)
+  return {
+    type: tokens.token_type, key: await dpop.DPoP.calculateThumbprint(), seen: await client.tokenIntrospection(config, tokens.access_token),
+    bearer: await read(undefined), another: await read(await proving()),
+  }
 }
 
 // An API that is shown the token asks for the signed form, which the library verifies.
@@ -117,10 +133,10 @@ async function giveUp(token, sub) {
 const held = { refreshToken: undefined, sub: undefined }
 
 async function comeBack() {
-  const tokens = await client.refreshTokenGrant(config, held.refreshToken)
+  const tokens = await client.refreshTokenGrant(config, held.refreshToken, undefined, dpop)
   const replaced = tokens.refresh_token !== held.refreshToken
   held.refreshToken = tokens.refresh_token
-  const userinfo = await client.fetchUserInfo(config, tokens.access_token, held.sub)
+  const userinfo = await client.fetchUserInfo(config, tokens.access_token, held.sub, dpop)
   return { claims: tokens.claims(), userinfo, scope: tokens.scope, expires_in: tokens.expires_in, replaced }
 }
 

@@ -38,6 +38,9 @@ func (c *checker) client(i int) {
 	c.exceptions(k, path)
 	c.requests(k, path)
 	c.refreshTokens(k, path)
+	c.public(k, path)
+	c.origins(k, path)
+	c.detailTypes(k, path)
 	c.clientLater(k, path)
 }
 
@@ -54,7 +57,7 @@ func (c *checker) redirects(k *Client, path string) {
 			if !c.ok(at) {
 				continue
 			}
-			if f := clients.CheckRedirectURI(uri, c.f.Development); f != nil {
+			if f := c.redirectFault(k, uri); f != nil {
 				c.add(at, "this redirect URI will not do: "+f.What, f.Instead)
 			} else if slices.Index(l.uris, uri) < i {
 				c.add(at, "this URI is in the list twice", "it once")
@@ -102,6 +105,9 @@ func (c *checker) authentication(k *Client, path string, encryptionAlgs ...strin
 		c.add(at, "this is of use with private_key_jwt only", "token_endpoint_auth_method: private_key_jwt, or remove it")
 	}
 	c.keysBesideSecret(k, path, encryptionAlgs)
+	if k.TokenEndpointAuthMethod == string(clients.Public) {
+		return
+	}
 	if at := path + ".client_secret_sha256"; len(k.ClientSecretSHA256) == 0 && c.ok(at) {
 		c.add(at, "the service has no secret to prove itself with", "client_secret_sha256: \"64 hex digits, from: printf %s THE_SECRET | sha256sum\"")
 	}
@@ -242,7 +248,7 @@ func (c *checker) policyByID(id string) *Policy {
 func (c *checker) exceptions(k *Client, path string) {
 	off := false
 	for key, v := range map[string]*bool{".require_pkce": k.RequirePKCE, ".require_nonce": k.RequireNonce, ".require_state": k.RequireState} {
-		if v != nil && !*v {
+		if v != nil && !*v && c.ok(path+key) && !implied(k.Profile, key) {
 			off = true
 			if strings.TrimSpace(k.ExceptionReason) == "" && c.ok(path+".exception_reason") {
 				c.add(path+key, "a protection is switched off without a reason", key[1:]+": true, or an exception_reason beside it")
@@ -281,11 +287,5 @@ func (c *checker) requests(k *Client, path string) {
 func (c *checker) clientLater(k *Client, path string) {
 	if len(k.PostLogoutRedirectURIs) > 0 {
 		c.warn(path+".post_logout_redirect_uris", "logout is not available in this version: nobody is sent there", "[], or leave it for later")
-	}
-	if len(k.AllowedOrigins) > 0 {
-		c.add(path+".allowed_origins", "calls from browsers (CORS) are not available in this version", "allowed_origins: []")
-	}
-	if k.DPoPBoundAccessTokens {
-		c.add(path+".dpop_bound_access_tokens", "DPoP is not available in this version", "dpop_bound_access_tokens: false")
 	}
 }

@@ -195,9 +195,21 @@ type Client struct {
 	// PostLogoutRedirectURIs are where a person may be sent after logging out. Of no
 	// effect in this version. Default [].
 	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris" eg:"[https://service.example/]"`
+	// Profile is a whole set of rules by one name: franceconnect takes what a service
+	// of FranceConnect v2 sends, fapi2 demands what the FAPI 2.0 Security Profile does
+	// (docs/profiles.md). What contradicts it is refused. Default standard.
+	Profile string `yaml:"profile" jsonschema:"enum=standard,enum=franceconnect,enum=fapi2" eg:"standard"`
+	// ApplicationType is native for an app on the person's own device (RFC 8252): its
+	// redirect URIs may be http on 127.0.0.1 or [::1], where every port holds, or of a
+	// scheme such as com.example.app. Default web.
+	ApplicationType string `yaml:"application_type" jsonschema:"enum=web,enum=native" eg:"web"`
+	// AuthorizationDetailsTypes are the types of authorization details (RFC 9396) that
+	// it may ask for. This version has none. Default [].
+	AuthorizationDetailsTypes []string `yaml:"authorization_details_types" eg:"[]"`
 	// TokenEndpointAuthMethod is how the service proves itself, and the only way
-	// accepted. Default client_secret_basic.
-	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt" eg:"client_secret_basic"`
+	// accepted; none is for programs that can keep no secret, in browsers and on
+	// people's devices. Default client_secret_basic, or what its profile says.
+	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt,enum=none" eg:"client_secret_basic"`
 	// TokenEndpointAuthSigningAlg is the algorithm of its client assertions, with
 	// private_key_jwt. Default ES256.
 	TokenEndpointAuthSigningAlg string `yaml:"token_endpoint_auth_signing_alg" jsonschema:"enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
@@ -223,11 +235,12 @@ type Client struct {
 	// RequireState: an authorization request needs a state. Default true; false
 	// needs an exception_reason.
 	RequireState *bool `yaml:"require_state" eg:"true"`
-	// ExceptionReason says why one of the three above is false, and until when.
-	// Default "".
+	// ExceptionReason says why one of the three above is false, and until when; what
+	// its profile switches off needs none. Default "".
 	ExceptionReason string `yaml:"exception_reason" eg:"\"their library knows no PKCE; until 2027-06\""`
-	// AllowedOrigins may call us from a browser (CORS, never with credentials):
-	// exact origins. Not available in this version. Default [].
+	// AllowedOrigins are the websites whose programs may call /token, /userinfo,
+	// /revoke and /par for it from a browser (CORS, never with credentials): exact
+	// origins. A redirect URI allows none. Default [].
 	AllowedOrigins []string `yaml:"allowed_origins" eg:"[https://app.example]"`
 	// RequirePAR: its authorization requests must be pushed to /par (RFC 9126). Every
 	// client may push them. Default false.
@@ -246,7 +259,9 @@ type Client struct {
 	// for these only; to read userinfo with it too, our /userinfo must be one of them.
 	// Default [].
 	Resources []string `yaml:"resources" eg:"[https://api.example/]"`
-	// DPoPBoundAccessTokens is not available in this version. Default false.
+	// DPoPBoundAccessTokens: it gets no token without a DPoP proof (RFC 9449), and its
+	// access tokens are of use with that key only. A proof binds the tokens of every
+	// other client too. Default false.
 	DPoPBoundAccessTokens bool `yaml:"dpop_bound_access_tokens" eg:"false"`
 	// IDTokenSignedResponseAlg signs its ID tokens. RS256 only where the service
 	// cannot do better. Default ES256.
@@ -259,7 +274,7 @@ type Client struct {
 	// A256GCM.
 	IDTokenEncryptedResponseEnc string `yaml:"id_token_encrypted_response_enc" jsonschema:"enum=,enum=A256GCM" eg:"A256GCM"`
 	// UserInfoSignedResponseAlg signs what it gets from userinfo, as a JWT. Default
-	// "": plain JSON.
+	// "": plain JSON; with profile: franceconnect ES256.
 	UserInfoSignedResponseAlg string `yaml:"userinfo_signed_response_alg" jsonschema:"enum=,enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
 	// UserInfoEncryptedResponseAlg encrypts what it gets from userinfo, once
 	// signed, to its key in jwks or jwks_uri that says use: enc. Default "": in clear,

@@ -58,6 +58,7 @@ func Parse(file string, data []byte, getenv func(string) string) (*Loaded, error
 	f, d := decode(file, data)
 	c := &checker{decoder: d, f: &f, dir: dir, getenv: getenv}
 	if len(d.at) > 1 { // otherwise there was no document to look at
+		c.profiles()
 		defaults(&f)
 		c.all()
 	}
@@ -87,6 +88,7 @@ func defaults(f *File) {
 		fill(&f.Clients[i].IDTokenSignedResponseAlg, "ES256")
 		fill(&f.Clients[i].AccessTokenLifetime, "PT60S")
 		fill(&f.Clients[i].AccessTokenFormat, string(clients.Opaque))
+		fill(&f.Clients[i].ApplicationType, "web")
 	}
 	for i := range f.DataProviders {
 		fill(&f.DataProviders[i].TokenEndpointAuthMethod, string(clients.SecretBasic))
@@ -202,6 +204,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
 	out.RefreshIdle, out.RefreshMax, out.KeepRefreshToken = k.RefreshTokens.durations()
+	out.DPoPBound = k.DPoPBoundAccessTokens
 	if out.Sector == "" {
 		out.Sector = clients.Sector(k.RedirectURIs)
 	}
@@ -214,6 +217,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		copy(digest[:], b)
 		out.SecretSHA256 = append(out.SecretSHA256, digest)
 	}
+	k.rules(out)
 	return out
 }
 

@@ -50,3 +50,9 @@ func TestLoad_Resources(t *testing.T) {
 		t.Errorf("client = %+v", c)
 	}
 }
+
+func TestLoad_DPoPBound(t *testing.T) {
+	if c := libraryWith(t, "dpop_bound_access_tokens: false", "dpop_bound_access_tokens: true"); !c.DPoPBound {
+		t.Error("dpop_bound_access_tokens is not taken over")
+	}
+}
