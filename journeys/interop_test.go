@@ -29,6 +29,7 @@ type received struct {
 	Claims      map[string]any `json:"claims"`
 	UserInfo    map[string]any `json:"userinfo"`
 	Then        *givenUp       `json:"then"`
+	Replaced    bool           `json:"replaced"` // it got another refresh token
 	DPoP        *stolen        `json:"dpop"`
 	Error       string         `json:"error"`
 	Description string         `json:"description"`

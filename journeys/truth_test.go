@@ -87,6 +87,7 @@ policies:
 		client("id-"+alg, secretAuth("client_secret_basic")+"\n    id_token_signed_response_alg: "+alg+"\n")
 	}
 	client("client_secret_basic", secretAuth("client_secret_basic")+"\n")
+	client("refreshes", secretAuth("client_secret_basic")+"\n    refresh_tokens: { max: P180D }\n")
 	client("client_secret_post", secretAuth("client_secret_post")+"\n")
 	client("none", "    token_endpoint_auth_method: none\n")
 	requestClients(client, algs, string(jwks))
@@ -169,6 +170,7 @@ func (w *truthWorld) token(t *testing.T, s *service, r request, code string, pro
 		t.Fatal(err)
 	}
 	sing("access token", tk.AccessToken)
+	sing("refresh token", tk.RefreshToken)
 	sing("ID token", tk.IDToken)
 	return tk
 }
@@ -311,6 +313,20 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		return can(tk.Status == 200 && err == nil && part(t, tk.IDToken, 0)["alg"] == v)
 	})
 
+	each("grant_types_supported", func(v string) string {
+		s := at("client_secret_basic")
+		r := s.start("openid", nil)
+		if v == "refresh_token" {
+			s = at("refreshes")
+			r = s.start("openid offline_access", nil)
+		}
+		tk := w.token(t, s, r, w.signIn(t, s, r).Get("code"), basic(s))
+		if v == "authorization_code" {
+			return can(tk.Status == 200)
+		}
+		again, err := s.refresh(t.Context(), tk.RefreshToken)
+		return can(err == nil && again.Status == 200 && payload(t, again.IDToken)["sub"] == payload(t, tk.IDToken)["sub"])
+	})
 	w.requests(t, each, can, published)
 	w.tokens(t, each, can, published)
 	w.proofs(t, each, can)
@@ -350,7 +366,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 	}
 
 	for member, want := range map[string]any{
-		"issuer": w.broker, "grant_types_supported": []any{"authorization_code"}, "subject_types_supported": []any{"pairwise"},
+		"issuer": w.broker, "subject_types_supported": []any{"pairwise"},
 		"claim_types_supported": []any{"normal"}, "claims_parameter_supported": true, "authorization_response_iss_parameter_supported": true,
 		"request_parameter_supported": true, "request_uri_parameter_supported": false,
 		"pushed_authorization_request_endpoint": w.broker + "/par", "require_pushed_authorization_requests": false,
@@ -371,7 +387,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		}
 	}
 	tried := []string{
-		"scopes_supported", "response_types_supported", "code_challenge_methods_supported", "response_modes_supported", "acr_values_supported",
+		"scopes_supported", "grant_types_supported", "response_types_supported", "code_challenge_methods_supported", "response_modes_supported", "acr_values_supported",
 		"prompt_values_supported", "ui_locales_supported", "token_endpoint_auth_methods_supported",
 		"token_endpoint_auth_signing_alg_values_supported", "id_token_signing_alg_values_supported", "claims_supported",
 	}

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
@@ -51,12 +52,22 @@ func (s *Service) grant(ctx context.Context, v *visit, client *clients.Client, r
 		return Grant{}, err
 	}
 	return Grant{
-		ID: newGrantID(), Client: req.ClientID, RedirectURI: req.RedirectURI, Scopes: req.Scopes,
+		ID: newGrantID(), Client: req.ClientID, RedirectURI: req.RedirectURI, Scopes: granted(req, v.Decision),
 		Nonce: req.Nonce, CodeChallenge: req.CodeChallenge, Audience: req.Resources, Details: req.Details, DPoPKey: req.DPoPKey, ACR: in.ACR, AuthTime: in.AuthTime,
 		Released:  in.Identity.Release(sub, released),
 		InIDToken: policies.ClaimsInIDToken(client, req, released),
 		Person:    in.Person.ID.String(), SealKey: in.Person.SealKey,
+		OfflineUntil: v.Decision.OfflineUntil,
 	}, nil
+}
+
+// granted is what was asked for, without offline_access where the decision does not
+// allow it: the client may have lost that right since it asked.
+func granted(req protocol.AuthRequest, d *policies.Decision) []protocol.Scope {
+	if !d.OfflineUntil.IsZero() || !slices.Contains(req.Scopes, protocol.OfflineAccess) {
+		return req.Scopes
+	}
+	return slices.DeleteFunc(slices.Clone(req.Scopes), func(s protocol.Scope) bool { return s == protocol.OfflineAccess })
 }
 
 // refuse is her no: on record, and access_denied for the service (RFC 6749

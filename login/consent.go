@@ -35,7 +35,7 @@ func (s *Service) showConsent(w http.ResponseWriter, r *http.Request, v *visit) 
 	d, id := v.Decision, v.SignIn.Identity
 	return s.Site.Consent(w, r, web.ConsentPage{
 		Client: client.Name, Purpose: p.Purpose, Provider: s.providerName(v.SignIn.Provider),
-		Basis: string(d.Basis), Retention: p.Retention, Remember: remembered(p),
+		Basis: string(d.Basis), Retention: p.Retention, Remember: remembered(p), OfflineUntil: day(d.OfflineUntil),
 		Required: values(id, d.Release), Optional: values(id, d.Optional), Details: details(v.Request),
 		Action: consentPath(v.id) + "?" + seenParam + "=" + revisionText(v), Change: choicePath(v.id),
 		ReturnURI: appURI(v.Request),
@@ -67,7 +67,7 @@ func (s *Service) wording(client *clients.Client) []byte {
 	if !ok {
 		return nil
 	}
-	text := fmt.Sprintf("%q %q %q %q", client.Name, p.Purpose, p.Retention, remembered(p)) // fmt sorts maps
+	text := fmt.Sprintf("%q %q %q %q %s", client.Name, p.Purpose, p.Retention, remembered(p), client.RefreshMax) // fmt sorts maps
 	return sum(text)
 }
 

@@ -109,6 +109,7 @@ type Grant struct {
 	InIDToken     []protocol.Claim // those of Released that also go into the ID token
 	Person        string           // hex PersonID, for the audit log and for the subjects of data providers; never given out
 	SealKey       []byte           // the person's wrapped key, for the audit log only
+	OfflineUntil  time.Time        `json:",omitzero"` // until when the client may come back while she is away; zero: not
 	IssuedAt      time.Time        // when the code was issued; set by the Issuer
 }
 

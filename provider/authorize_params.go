@@ -159,7 +159,8 @@ func (a params) nonce() *protocol.Error {
 // scope wants openid (OpenID Connect Core section 3.1.2.1) and answers
 // invalid_scope without it, as RFC 6749 section 3.3 has it for a missing scope.
 // Scopes that we do not know are ignored; one that we know and this client may
-// not ask for is told, so that nobody waits for a claim that will never come.
+// not ask for is told, so that nobody waits for a claim that will never come; but
+// offline_access is then as good as not sent (Core section 11).
 func (a params) scope() *protocol.Error {
 	fail := func(why string) *protocol.Error { return protocol.Fail(protocol.InvalidScope, nil, why) }
 	raw := a.get("scope")
@@ -168,10 +169,10 @@ func (a params) scope() *protocol.Error {
 	}
 	for _, word := range strings.Fields(raw) {
 		s := protocol.Scope(word)
-		if !s.Known() || slices.Contains(a.req.Scopes, s) {
+		if !s.Known() || slices.Contains(a.req.Scopes, s) || s == protocol.OfflineAccess && !a.client.MayRefresh() {
 			continue
 		}
-		if s != protocol.OpenID && len(a.client.Scopes) > 0 && !slices.Contains(a.client.Scopes, s) {
+		if s != protocol.OpenID && s != protocol.OfflineAccess && len(a.client.Scopes) > 0 && !slices.Contains(a.client.Scopes, s) {
 			return fail("this client may not ask for scope " + string(s))
 		}
 		a.req.Scopes = append(a.req.Scopes, s)

@@ -17,6 +17,7 @@ type CodesConfig struct {
 	Clients func() *clients.Set
 	Grants  GrantStore
 	Once    OnceStore
+	Refresh RefreshStore
 	Sealer  login.Sealer
 	Keys    Keys // signs responses
 	Site    Site
@@ -32,7 +33,7 @@ var _ login.Issuer = (*Codes)(nil)
 
 // NewCodes refuses a missing collaborator.
 func NewCodes(cfg CodesConfig) (*Codes, error) {
-	if cfg.Clients == nil || cfg.Grants == nil || cfg.Once == nil || cfg.Sealer == nil || cfg.Keys == nil || cfg.Site == nil || cfg.Now == nil {
+	if cfg.Clients == nil || cfg.Grants == nil || cfg.Once == nil || cfg.Refresh == nil || cfg.Sealer == nil || cfg.Keys == nil || cfg.Site == nil || cfg.Now == nil {
 		return nil, errors.New("provider: codes: a collaborator is missing")
 	}
 	if err := checkIssuer(cfg.Issuer); err != nil {

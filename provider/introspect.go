@@ -71,8 +71,11 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 }
 
 // inspect says what c may know of token, as JSON. Only access tokens are shown to
-// others, so only they are introspected.
+// others; of a refresh token nobody but its own client learns anything.
 func (p *Provider) inspect(ctx context.Context, c *clients.Client, token string) ([]byte, error) {
+	if isRefreshToken(token) {
+		return p.inspectRefresh(ctx, c, token)
+	}
 	var a access
 	stored, err := loadGrant(ctx, p.Codes, AccessGrant, token, &a)
 	if err != nil && !errors.Is(err, ErrNoGrant) {
@@ -94,6 +97,22 @@ func (p *Provider) inspect(ctx context.Context, c *clients.Client, token string)
 		return json.Marshal(answer)
 	}
 	return json.Marshal(introspection{})
+}
+
+// inspectRefresh tells a client whether its refresh token could be used now. Asking
+// is no use of it: a used one is inactive, and nothing else happens.
+func (p *Provider) inspectRefresh(ctx context.Context, c *clients.Client, token string) ([]byte, error) {
+	f, stored, err := p.Codes.loadFamily(ctx, token)
+	if err != nil && !errors.Is(err, ErrNoFamily) {
+		return nil, unavailable(err)
+	}
+	if err != nil || f.Client != c.ID || stored.Ended || !c.MayRefresh() || !isCurrent(p.Codes, stored, refreshToken(token)) || !p.Now().Before(f.end(c)) {
+		return json.Marshal(introspection{})
+	}
+	return json.Marshal(introspection{
+		Active: true, Issuer: p.Issuer, Client: f.Client, Scope: strings.Join(words(f.Scopes), " "),
+		Expires: min(stored.Expires.Unix(), f.end(c).Unix()), Confirm: f.Confirm.claim(),
+	})
 }
 
 // inspectFor is the answer for a data provider that a service has shown the token

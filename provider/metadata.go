@@ -91,7 +91,7 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		Scopes:                protocol.Scopes(),
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{"query", "form_post", "jwt", "query.jwt", "form_post.jwt"},
-		GrantTypes:            []string{"authorization_code"},
+		GrantTypes:            []string{"authorization_code", "refresh_token"},
 		ACRValues:             acrs,
 		SubjectTypes:          []string{"pairwise"},
 		IDTokenAlgs:           algs,

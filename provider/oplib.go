@@ -96,6 +96,8 @@ func (decoder) Decode(dst any, src map[string][]string) error {
 		d.ClientID = "client" // the credentials are in the exchange
 	case *oidc.AccessTokenRequest:
 		d.Code, d.RedirectURI = "code", "uri" // likewise; see Provider.redeem
+	case *oidc.RefreshTokenRequest:
+		d.RefreshToken = "token" // likewise; see Provider.refresh
 	}
 	return nil
 }
@@ -145,6 +147,13 @@ func (s opServer) CodeExchange(ctx context.Context, _ *op.ClientRequest[oidc.Acc
 	return op.NewResponse(nil), nil
 }
 
+// RefreshToken likewise.
+func (s opServer) RefreshToken(ctx context.Context, _ *op.ClientRequest[oidc.RefreshTokenRequest]) (*op.Response, error) {
+	x := exchangeOf(ctx)
+	x.tokens, x.err = s.p.refresh(ctx, x)
+	return op.NewResponse(nil), nil
+}
+
 // opClient shows a client to the library's checks: codes only, no globs, and of its
 // redirect URIs the one that we have proven, so that none of the library's own
 // ways to compare them can find another.
@@ -165,7 +174,9 @@ func (o opClient) AuthMethod() oidc.AuthMethod { return oidc.AuthMethod(o.x.clie
 func (opClient) ResponseTypes() []oidc.ResponseType {
 	return []oidc.ResponseType{oidc.ResponseTypeCode}
 }
-func (opClient) GrantTypes() []oidc.GrantType         { return []oidc.GrantType{oidc.GrantTypeCode} }
+func (opClient) GrantTypes() []oidc.GrantType {
+	return []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}
+}
 func (opClient) LoginURL(string) string               { return "" }
 func (opClient) AccessTokenType() op.AccessTokenType  { return op.AccessTokenTypeBearer }
 func (opClient) IDTokenLifetime() time.Duration       { return 0 }

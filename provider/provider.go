@@ -6,8 +6,9 @@
 //
 // Read in the order of a login: harden.go, cors.go, par.go, requestobject.go, authorize.go,
 // authorize_params.go, codes.go (login calls it), answer.go, jarm.go, token.go,
-// certificate.go, confirmation.go, dpop.go, accesstoken.go, idtoken.go, userinfo.go,
-// revoke.go, introspect.go, encrypt.go; and, for services that register by API, register.go.
+// certificate.go, confirmation.go, dpop.go, families.go, refresh.go, accesstoken.go,
+// idtoken.go, userinfo.go, revoke.go, introspect.go, encrypt.go; and, for services that
+// register by API, register.go.
 package provider
 
 import (
@@ -77,6 +78,8 @@ type KeySet interface {
 // Implemented by audit.Log.
 type Recorder interface {
 	Append(ctx context.Context, e ...audit.Event) (audit.Receipt, error)
+	// Prepare makes an entry for a store that writes it in a transaction of its own.
+	Prepare(e audit.Event) (audit.Entry, error)
 }
 
 // Site turns what handlers return into answers. Implemented by web.Site.

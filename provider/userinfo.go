@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/failpoint"
@@ -73,13 +74,15 @@ type access struct {
 	Claims   []string // names of what UserInfo holds, for the audit log
 	Person   string   // for the audit log, and for the subjects of data providers
 	SealKey  []byte   // for the audit log
-	UserInfo json.RawMessage
+	// OfflineUntil is set when a family of refresh tokens goes with it.
+	OfflineUntil time.Time `json:",omitzero"`
+	UserInfo     json.RawMessage
 }
 
 func accessOf(g login.Grant) access {
 	return access{
 		Grant: g.ID, Client: g.Client, ACR: g.ACR, Audience: g.Audience, Details: g.Details, Claims: words(g.Released.Names()),
-		Scope: strings.Join(words(g.Scopes), " "), Person: g.Person, SealKey: g.SealKey,
+		Scope: strings.Join(words(g.Scopes), " "), Person: g.Person, SealKey: g.SealKey, OfflineUntil: g.OfflineUntil,
 	}
 }
 

@@ -15,7 +15,7 @@ func TestPages_HeadersOfEachPage_FB13_FB19(t *testing.T) {
 	s := newSite(t, io.Discard)
 	forms := map[string]string{
 		"choose": "'self' https:", "choose_notice": "'self' https:", "choose_none": "'self' https:", "consent": "'self' https:",
-		"consent_public": "'self' https:", "consent_law": "'self' https:", "consent_nothing": "'self' https:", "form_post": "'self' https:",
+		"consent_public": "'self' https:", "consent_law": "'self' https:", "consent_nothing": "'self' https:", "consent_offline": "'self' https:", "form_post": "'self' https:",
 		"wait": "'none'", "home": "'none'", "error": "'none'",
 	}
 	want := map[string]string{

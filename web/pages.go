@@ -183,6 +183,7 @@ type consentView struct {
 	Required, Optional        []factView
 	Details                   []string
 	TellsProvider             bool
+	OfflineUntil              string
 }
 
 // factView is a value in the words of the page. Rest is the end of one that may
@@ -199,6 +200,9 @@ func (s *Site) Consent(w http.ResponseWriter, r *http.Request, p ConsentPage) er
 		Informs: p.Basis == "public_task" || p.Basis == "legal_obligation", Obliged: p.Basis == "legal_obligation",
 		Required: in.facts(p.Required), Optional: in.facts(p.Optional),
 		TellsProvider: tellsProvider(p.Required) || tellsProvider(p.Optional),
+	}
+	if p.OfflineUntil != "" {
+		v.OfflineUntil = in.date(p.OfflineUntil)
 	}
 	for _, d := range p.Details {
 		v.Details = append(v.Details, clean(d.In(in.lang)))

@@ -77,6 +77,7 @@ func samples(s *Site) map[string]Handler {
 		"consent_public":  consent(func(p *ConsentPage) { p.Basis, p.Optional, p.Remember = "public_task", nil, "" }),
 		"consent_law":     consent(func(p *ConsentPage) { p.Basis, p.Change = "legal_obligation", "" }),
 		"consent_nothing": consent(func(p *ConsentPage) { p.Required, p.Optional, p.Remember, p.Retention = nil, nil, "PT0S", "" }),
+		"consent_offline": consent(func(p *ConsentPage) { p.OfflineUntil = "2027-05-22" }),
 		"form_post": func(w http.ResponseWriter, r *http.Request) error {
 			return s.FormPost(w, r, FormPostPage{Client: library, Action: "https://lib.example/cb?x=1&y=2", Fields: []Field{{"code", "abc"}, {"state", `"><x`}, {"iss", issuer}}})
 		},
@@ -302,6 +303,10 @@ func TestConsent_TheWordsFollowTheLegalBasis(t *testing.T) {
 		{"a public task informs in French", "consent_public", "fr", "remplit une mission de service public", "J’accepte"},
 		{"an obligation informs", "consent_law", "en", "The law obliges City library to receive these details", "I agree"},
 		{"a public task that is not remembered", "consent_public", "en", "You will see this page each time", "remembered"},
+		{"to come back without her", "consent_offline", "en", "If you agree, City library may also come back here in your name without you, and without asking you again, until 22 May 2027.", "while you were away"},
+		{"to come back without her, in French", "consent_offline", "fr", "sans vous redemander, jusqu’au 22 mai 2027. ", "sans vous le redire"},
+		{"and each time", "consent_offline", "en", "You will also see this page each time City library wants to be able to come back without you.", "without telling you again"},
+		{"not to come back", "consent", "en", "I agree", "While you are away"},
 		{"nothing but a pseudonym", "consent_nothing", "en", "Nothing about you but a pseudonym of this service.", "Optional"},
 		{"nothing remembered, nothing said of how long", "consent_nothing", "en", "It is not remembered. You are asked each time you sign in.", "not at all"},
 	}

@@ -111,12 +111,15 @@ type ConsentPage struct {
 	Basis     string // consent | public_task | legal_obligation: which words
 	Retention string // ISO 8601, how long the service keeps the data; "" unknown
 	Remember  string // ISO 8601, how long the answer is remembered; "" or zero: not
-	Required  []ClaimValue
-	Optional  []ClaimValue
-	Details   []protocol.Text // what else the service would be allowed, a sentence each
-	Action    string
-	Change    string // a form that posts here goes back to the choice page; "" hides it
-	ReturnURI string // as in ChoosePage
+	// OfflineUntil is the last day on which the service may come back while she is
+	// away, YYYY-MM-DD; "" when it may not.
+	OfflineUntil string
+	Required     []ClaimValue
+	Optional     []ClaimValue
+	Details      []protocol.Text // what else the service would be allowed, a sentence each
+	Action       string
+	Change       string // a form that posts here goes back to the choice page; "" hides it
+	ReturnURI    string // as in ChoosePage
 }
 
 // ClaimValue is a claim with the value that will leave, as the service gets it.

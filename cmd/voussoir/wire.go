@@ -119,7 +119,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		return nil, err
 	}
 	codes, err := provider.NewCodes(provider.CodesConfig{
-		Issuer: c.Issuer, Clients: currentClients, Grants: b.flows, Once: b.records, Sealer: b.ring, Keys: b.ring, Site: site, Now: now,
+		Issuer: c.Issuer, Clients: currentClients, Grants: b.flows, Once: b.records, Refresh: b.records, Sealer: b.ring, Keys: b.ring, Site: site, Now: now,
 	})
 	if err != nil {
 		return nil, err

@@ -243,6 +243,21 @@ await visit('public-task', { lang: 'fr', width: 1280 }, async v => {
   await v.expectPage('#service-error[data-error="access_denied"]')
 })
 
+for (const [name, lang, width] of [['comes-back-phone', 'fr', 360], ['comes-back-desk', 'en', 1280]]) {
+  await visit(name, { lang, width }, async v => {
+    const request = new URLSearchParams({
+      client_id: 'my-service', redirect_uri: 'http://localhost:3000/callback', response_type: 'code', scope: 'openid given_name email offline_access',
+      state: 'state', nonce: 'nonce', code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', code_challenge_method: 'S256',
+    })
+    await v.page.goto(`${BROKER}/authorize?${request}`)
+    await v.page.click(`#provider-${low}`)
+    await v.page.click('#identity-bastien')
+    await v.expectPage('#offline', 'that the service may come back without her')
+    assert.match(await v.page.textContent('#offline'), /20\d\d/, 'it does not say until when')
+    await v.look('agrees')
+  })
+}
+
 await visit('substantial-level', { lang: 'en' }, async v => {
   await v.page.goto(`${SERVICE}/sign-in?client=civil-records&prompt=select_account`)
   await v.expectPage(`#provider-${low}[disabled]`, 'the weak account, greyed')

@@ -110,9 +110,10 @@ async function finish(request, url) {
   }
   const tokens = await client.authorizationCodeGrant(config, checked, started.get(stateOf(body ? new URLSearchParams(body) : url.searchParams)), undefined, dpop)
   const claims = tokens.claims()
+  Object.assign(held, { refreshToken: tokens.refresh_token, sub: claims.sub })
   const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub, dpop)
   const received = { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }
-  if (dpop) received.dpop = await stolen(tokens, claims.sub)
+  if (dpop && AUTH !== 'none') received.dpop = await stolen(tokens, claims.sub)
   if (THEN === 'steal') received.then = { userinfo: await withoutCertificate(tokens.access_token) }
   if (THEN === 'revoke') received.then = await giveUp(tokens.access_token, claims.sub)
   return received
@@ -149,6 +150,17 @@ async function giveUp(token, sub) {
   return { api, before, after, userinfo }
 }
 
+// The service comes back while the person is away, with what it kept from last time.
+const held = { refreshToken: undefined, sub: undefined }
+
+async function comeBack() {
+  const tokens = await client.refreshTokenGrant(config, held.refreshToken, undefined, dpop)
+  const replaced = tokens.refresh_token !== held.refreshToken
+  held.refreshToken = tokens.refresh_token
+  const userinfo = await client.fetchUserInfo(config, tokens.access_token, held.sub, dpop)
+  return { claims: tokens.claims(), userinfo, scope: tokens.scope, expires_in: tokens.expires_in, replaced }
+}
+
 http.createServer(async (request, response) => {
   const url = new URL(request.url, `http://127.0.0.1:${PORT}`)
   try {
@@ -159,6 +171,8 @@ http.createServer(async (request, response) => {
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(received))
     } else if (url.pathname === '/registered') {
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(config.clientMetadata()))
+    } else if (url.pathname === '/come-back') {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(await comeBack()))
     } else {
       response.writeHead(404).end()
     }

@@ -65,6 +65,9 @@ func TestContracts(t *testing.T) {
 	t.Run("registrations", func(t *testing.T) {
 		storetest.Registrations(t, func(t *testing.T) storetest.Registry { return openRecords(t, t.TempDir()) })
 	})
+	t.Run("refresh", func(t *testing.T) {
+		storetest.Refresh(t, func(t *testing.T) storetest.Families { return openRecords(t, t.TempDir()) })
+	})
 	t.Run("audit", func(t *testing.T) {
 		storetest.Audit(t, func(t *testing.T) audit.Store { return openRecords(t, t.TempDir()) })
 	})

@@ -21,11 +21,12 @@ type Records struct {
 }
 
 var (
-	_ identity.PersonStore = (*Records)(nil)
-	_ consent.Store        = (*Records)(nil)
-	_ audit.Store          = (*Records)(nil)
-	_ provider.OnceStore   = (*Records)(nil)
-	_ registration.Store   = (*Records)(nil)
+	_ identity.PersonStore  = (*Records)(nil)
+	_ consent.Store         = (*Records)(nil)
+	_ audit.Store           = (*Records)(nil)
+	_ provider.OnceStore    = (*Records)(nil)
+	_ provider.RefreshStore = (*Records)(nil)
+	_ registration.Store    = (*Records)(nil)
 )
 
 // OpenRecords opens records.db in cfg.Dir, creating or migrating it. The caller

@@ -37,6 +37,7 @@ func (c *checker) client(i int) {
 	c.clientPolicy(k, path)
 	c.exceptions(k, path)
 	c.requests(k, path)
+	c.refreshTokens(k, path)
 	c.public(k, path)
 	c.origins(k, path)
 	c.detailTypes(k, path)

@@ -327,6 +327,9 @@ type Client struct {
 	// asking us, until it expires and even if it is revoked; and whoever is shown it
 	// reads the person's subject at this service. Default opaque.
 	AccessTokenFormat string `yaml:"access_token_format" jsonschema:"enum=opaque,enum=jwt" eg:"opaque"`
+	// RefreshTokens lets it come back while the person is away, if it asks for
+	// offline_access and she agrees. Default: it may not.
+	RefreshTokens RefreshTokens `yaml:"refresh_tokens" eg:"{ idle: P30D, max: P180D }"`
 	// IdPHints are the providers that it may name in idp_hint. Default []: none.
 	IdPHints []string `yaml:"idp_hints" eg:"[tax]"`
 	// Scopes are the scopes that it may ask for. Default []: every one that we know.
@@ -334,6 +337,22 @@ type Client struct {
 	// IDTokenClaims are the claims, of those that its policy allows, that are also
 	// in the ID token. Default []: claims are in userinfo only.
 	IDTokenClaims []string `yaml:"id_token_claims" eg:"[age_over_18]"`
+}
+
+// RefreshTokens says for how long a service may come back while the person is away.
+type RefreshTokens struct {
+	// Max is for how long in all, from the sign-in, ISO 8601 in days and hours, at most
+	// P366D: she reads the day on which it ends. Required with refresh_tokens.
+	Max string `yaml:"max" eg:"P180D"`
+	// Idle is how long a refresh token may lie unused, at most max. Default P30D, or
+	// max if that is less.
+	Idle string `yaml:"idle" eg:"P30D"`
+	// Rotation: each use gives a new token, and a used one that comes again ends them
+	// all. Default true. false is for a service that proves itself and cannot be sure to
+	// keep each answer, or that FAPI 2.0 applies to; it needs a reason.
+	Rotation *bool `yaml:"rotation" eg:"true"`
+	// Reason says why rotation is false. Default "".
+	Reason string `yaml:"reason" eg:"\"FAPI 2.0 Security Profile 5.3.2.1: no rotation\""`
 }
 
 // Policy says what services may receive, why, and from whom.

@@ -115,8 +115,8 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 		AuthMethod: clients.SecretBasic, SecretSHA256: [][32]byte{digest(0x0f), digest(0x1f)},
 		Sector: "library.example", Policy: "library", RequirePKCE: true, RequireNonce: true, RequireState: true,
 		IDTokenSigningAlg: "ES256", AccessTokenTTL: time.Minute, AccessTokenFormat: clients.Opaque, IdPHints: []protocol.ProviderID{"tax"},
-		AllowedOrigins: []string{}, Scopes: []protocol.Scope{"openid", "given_name", "age_over_16", "email"},
-		ClaimsInIDToken: []protocol.Claim{"age_over_16"},
+		AllowedOrigins: []string{}, Scopes: []protocol.Scope{"openid", "given_name", "age_over_16", "email", "offline_access"},
+		ClaimsInIDToken: []protocol.Claim{"age_over_16"}, RefreshIdle: 30 * 24 * time.Hour, RefreshMax: 180 * 24 * time.Hour,
 	}
 	if !reflect.DeepEqual(library, want) {
 		t.Errorf("client = %+v\nwant %+v", library, want)

@@ -104,6 +104,9 @@ func (c *checker) dataProvider(i int) {
 		if j := slices.Index(d.Scopes, string(protocol.OpenID)); j >= 0 {
 			c.add(index(at, j), "openid is in every token, so every token would be meant for it", "a scope that says what the API is for")
 		}
+		if j := slices.Index(d.Scopes, string(protocol.OfflineAccess)); j >= 0 {
+			c.add(index(at, j), "offline_access says for how long a service may come back, and nothing of what for", "a scope that says what the API is for")
+		}
 	}
 }
 

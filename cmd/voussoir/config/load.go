@@ -218,6 +218,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 	out.CertificateName, out.CertificateBound = c.certificateName(k), k.CertificateBoundAccessTokens
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
+	out.RefreshIdle, out.RefreshMax, out.KeepRefreshToken = k.RefreshTokens.durations()
 	out.DPoPBound = k.DPoPBoundAccessTokens
 	if out.Sector == "" {
 		out.Sector = clients.Sector(k.RedirectURIs)
