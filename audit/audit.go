@@ -32,6 +32,9 @@ const (
 	UserInfoServed      Kind = "userinfo.served"
 	IntrospectionServed Kind = "introspection.served" // client: the data provider; object: the service that showed it the token
 	TokenRevoked        Kind = "token.revoked"        // by its own client; rule: code or access
+	SessionEnded        Kind = "session.ended"        // she logged out, or another person signed in; client: the service that asked
+	LogoutDelivered     Kind = "logout.delivered"     // a service took the news of the end
+	LogoutFailed        Kind = "logout.failed"        // it did not, and is not told again; outcome: why
 	KeyGenerated        Kind = "key.generated"
 	KeyRotated          Kind = "key.rotated"
 	KeyRevoked          Kind = "key.revoked"

@@ -52,6 +52,12 @@ type metadataDocument struct {
 	PARRequired           bool                 `json:"require_pushed_authorization_requests"`
 	IssParameter          bool                 `json:"authorization_response_iss_parameter_supported"`
 
+	EndSessionEndpoint  string `json:"end_session_endpoint"`
+	FrontChannel        bool   `json:"frontchannel_logout_supported"`
+	FrontChannelSession bool   `json:"frontchannel_logout_session_supported"`
+	BackChannel         bool   `json:"backchannel_logout_supported"`
+	BackChannelSession  bool   `json:"backchannel_logout_session_supported"`
+
 	RevocationEndpoint    string               `json:"revocation_endpoint"`
 	IntrospectionEndpoint string               `json:"introspection_endpoint"`
 	UserInfoAlgs          []string             `json:"userinfo_signing_alg_values_supported"`
@@ -69,7 +75,7 @@ type metadataDocument struct {
 }
 
 func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument {
-	names := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "email_verified"}
+	names := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "sid", "email_verified"}
 	for _, c := range protocol.Claims() {
 		names = append(names, string(c))
 	}
@@ -101,6 +107,12 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		RequestParameter:      true,
 		RequestObjectAlgs:     signingAlgs(),
 		IssParameter:          true,
+
+		EndSessionEndpoint:  p.Issuer + PathLogout,
+		FrontChannel:        true,
+		FrontChannelSession: true,
+		BackChannel:         true,
+		BackChannelSession:  true,
 
 		RevocationEndpoint:    p.Issuer + PathRevoke,
 		IntrospectionEndpoint: p.Issuer + PathIntrospect,

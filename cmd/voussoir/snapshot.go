@@ -31,6 +31,7 @@ type snapshot struct {
 	keySets   map[protocol.ClientID]provider.KeySet // of clients whose keys we need
 	acrs      []protocol.ACR                        // that some provider reaches
 	algs      []string                              // that we sign with for services
+	calls     *http.Client                          // to services
 }
 
 // outside is what the parts of a snapshot need to talk to others.
@@ -58,6 +59,7 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 		}
 	}
 	toClients := outbound.New(calls)
+	s.calls = toClients
 	for _, client := range c.Clients.All() {
 		if client.AuthMethod != clients.PrivateKeyJWT && client.RequestObjectSigningAlg == "" && len(client.EncryptionAlgs()) == 0 {
 			continue

@@ -7,6 +7,7 @@ import (
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/consent"
 	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/notices"
 	"github.com/voussoir-id/voussoir/provider"
 )
 
@@ -24,6 +25,7 @@ var (
 	_ consent.Store        = (*Records)(nil)
 	_ audit.Store          = (*Records)(nil)
 	_ provider.OnceStore   = (*Records)(nil)
+	_ notices.Store        = (*Records)(nil)
 )
 
 // OpenRecords opens records.db in cfg.Dir, creating or migrating it. The caller

@@ -37,6 +37,7 @@ func (c *checker) client(i int) {
 	c.clientPolicy(k, path)
 	c.exceptions(k, path)
 	c.requests(k, path)
+	c.logout(k, path)
 	c.clientLater(k, path)
 }
 
@@ -278,9 +279,6 @@ func (c *checker) requests(k *Client, path string) {
 }
 
 func (c *checker) clientLater(k *Client, path string) {
-	if len(k.PostLogoutRedirectURIs) > 0 {
-		c.warn(path+".post_logout_redirect_uris", "logout is not available in this version: nobody is sent there", "[], or leave it for later")
-	}
 	if len(k.AllowedOrigins) > 0 {
 		c.add(path+".allowed_origins", "calls from browsers (CORS) are not available in this version", "allowed_origins: []")
 	}

@@ -145,9 +145,10 @@ func (c *checker) provide(i int) oidc.Config {
 	if p.AuthorizationEndpoint != "" {
 		out.Endpoints = &oidc.Endpoints{
 			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, UserInfo: p.UserInfoEndpoint,
-			JWKS: p.JWKSURI, IssParameter: p.ISSParameter,
+			JWKS: p.JWKSURI, EndSession: p.EndSessionEndpoint, IssParameter: p.ISSParameter,
 		}
 	}
+	out.Relay = p.Logout != "off"
 	if p.TokenEndpointAuthMethod != "" {
 		out.AuthMethod = oidc.AuthMethod(p.TokenEndpointAuthMethod)
 	}
@@ -199,6 +200,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
 		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims),
 	}
+	out.FrontChannelLogoutURI, out.BackChannelLogoutURI = k.FrontChannelLogoutURI, k.BackChannelLogoutURI
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
 	if out.Sector == "" {
