@@ -34,7 +34,7 @@ var rooms = map[string][]string{
 	"login":               {"protocol", "identity", "clients", "policies", "consent", "federation", "audit", "web", "failpoint"},
 	"provider":            {"protocol", "identity", "clients", "keys", "login", "audit", "web", "failpoint", "notices"},
 	"store/sql":           {"protocol", "identity", "audit", "consent", "login", "provider", "keys", "failpoint", "notices"},
-	"store/storetest":     {"protocol", "identity", "audit", "consent", "login", "provider"},
+	"store/storetest":     {"protocol", "identity", "audit", "consent", "login", "provider", "notices"},
 	"deploy":              {},
 	"sandbox":             {"*"},
 	"bench":               {"*"},

@@ -105,15 +105,18 @@ func (x *round) serve(ctx, calls context.Context, client string) error {
 		free--
 		x.last, x.busy[client], x.out[n.ID] = client, x.busy[client]+1, struct{}{}
 		go func() {
-			x.deliver(calls, kind, n)
+			if !x.deliver(calls, kind, n) {
+				wait(ctx, pauseOnOurWay) // else it would be called again at once, and again
+			}
 			x.done <- n
 		}()
 	}
 	return nil
 }
 
-// deliver makes one try and keeps what came of it.
-func (q *Queue) deliver(ctx context.Context, kind Kind, n Notice) {
+// deliver makes one try and keeps what came of it. It returns false when that could
+// not be kept: the notice is then still due, at least once and not at most.
+func (q *Queue) deliver(ctx context.Context, kind Kind, n Notice) bool {
 	failpoint.Here("notices.before-call")
 	outcome, again := q.try(ctx, kind, &n)
 	failpoint.Here("notices.after-call")
@@ -127,9 +130,18 @@ func (q *Queue) deliver(ctx context.Context, kind Kind, n Notice) {
 		}
 	}
 	if err != nil {
-		// It stays due, and is tried again: at least once, not at most.
 		q.cfg.Log.LogAttrs(ctx, slog.LevelError, "the outcome of a notice could not be kept",
 			slog.String("client", n.Client), slog.String("err", err.Error()))
+	}
+	return err == nil
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 

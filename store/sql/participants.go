@@ -103,7 +103,10 @@ func addParticipant(to []login.Participant, id login.SessionID, row scanner) ([]
 		return nil, err
 	}
 	p.Grant, p.Expires = login.GrantID(grant), fromMicros(expires)
-	return append(to, p), fill(p.Peer[:], peer)
+	if err := fill(p.Peer[:], peer); err != nil {
+		return nil, err
+	}
+	return append(to, p), nil
 }
 
 // each calls f for every row of the open transaction, in order.
