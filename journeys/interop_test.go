@@ -105,7 +105,7 @@ func upstream(t *testing.T, redirectURI, auth string) (broker string) {
 	_, broker = serve(t, "", interopConfig(t, idp, secret, redirectURI, auth))
 	env := []string{
 		fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + secret,
-		"REDIRECT_URI=" + broker + "/callback/upstream",
+		"REDIRECT_URI=" + broker + "/callback/upstream", "POST_LOGOUT_URI=" + broker + "/logout/return",
 	}
 	launch(t, env, fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), node(t), "counterparts/oidc-provider.mjs")
 	return broker

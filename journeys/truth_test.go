@@ -23,6 +23,7 @@ type truthWorld struct {
 	broker string
 	ring   *keys.Ring // of the clients
 	doc    map[string]any
+	told   chan string // logout tokens
 }
 
 const allClaims = "given_name family_name preferred_username birthdate gender birthplace birthcountry email age_over_15 age_over_16 age_over_18 idp_id amr"
@@ -85,6 +86,7 @@ policies:
 	}
 	client("client_secret_basic", secretAuth("client_secret_basic")+"\n")
 	client("client_secret_post", secretAuth("client_secret_post")+"\n")
+	w.leaver(t, client)
 	requestClients(client, algs, string(jwks))
 	tokenClients(t, &text, client, algs)
 	file := filepath.Join(dir, "voussoir.yaml")
@@ -299,6 +301,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		return can(tk.Status == 200 && err == nil && part(t, tk.IDToken, 0)["alg"] == v)
 	})
 
+	w.logout(t, basic)
 	w.requests(t, each, can, published)
 	w.tokens(t, each, can, published)
 
@@ -361,6 +364,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		"prompt_values_supported", "ui_locales_supported", "token_endpoint_auth_methods_supported",
 		"token_endpoint_auth_signing_alg_values_supported", "id_token_signing_alg_values_supported", "claims_supported",
 	}
+	tried = append(tried, triedLogout()...)
 	tried = append(tried, triedRequests()...)
 	tried = append(tried, triedTokens()...)
 	for member := range w.doc {
