@@ -183,7 +183,7 @@ func (q *Queue) try(ctx context.Context, kind Kind, n *Notice) (outcome string, 
 // call returns the status. What a service writes beside it is nobody's business:
 // if it is too long, the status counts all the same.
 func call(c *http.Client, req *http.Request) (int, error) {
-	resp, err := c.Do(req)
+	resp, err := c.Do(req) //nolint:bodyclose // ReadBody closes it
 	if err != nil {
 		return 0, outbound.Bare(err)
 	}
