@@ -120,6 +120,8 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (w *world) Request(ctx context.Context, n Notice) (*http.Request, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.bad != nil {
 		return nil, w.bad
 	}
@@ -307,7 +309,9 @@ func TestQueue_whatIsOursToBlameCostsNoTry(t *testing.T) {
 		w.bad = errors.New("no key")
 		w.put(t, "a")
 		pass(2 * time.Minute)
+		w.mu.Lock()
 		w.bad = nil
+		w.mu.Unlock()
 		pass(2 * time.Minute)
 		want(t, "outcome", w.heard(), []string{"a ok"})
 	})
