@@ -159,9 +159,10 @@ type Issuer interface {
 	Complete(ctx context.Context, req protocol.AuthRequest) error
 	IssueCode(ctx context.Context, g Grant) (code string, err error)
 	Answer(w http.ResponseWriter, r *http.Request, req protocol.AuthRequest, a Answer) error
-	// Ended has every service that wants it told of the end of a session: when it
-	// returns nil that will happen, whatever crashes. It does not wait for them.
-	Ended(ctx context.Context, ds []Departure) error
+	// Ended has every service that wants it told of the end of a session, and kills
+	// what the one that asked for it has of hers ("": nobody asked). When it returns
+	// nil that will happen, whatever crashes. It does not wait for them.
+	Ended(ctx context.Context, asked protocol.ClientID, ds []Departure) error
 }
 
 // Departure is a sign-in at a service that ends with its session.

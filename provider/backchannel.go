@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,9 @@ const NoticeLogout = "logout"
 // most: a token is made anew for each try.
 const logoutTokenLife = 2 * time.Minute
 
+// logoutTombstone is longer than a code and the access tokens that it buys live.
+const logoutTombstone = 2 * time.Hour
+
 // sealNotice is the purpose of what a notice holds until it is delivered.
 const sealNotice = "notice/" + NoticeLogout
 
@@ -33,12 +37,22 @@ type Notices interface {
 
 var _ notices.Kind = (*Codes)(nil)
 
-// Ended implements login.Issuer: each service with a back-channel logout URI is told.
-func (c *Codes) Ended(ctx context.Context, ds []login.Departure) error {
+// Ended implements login.Issuer: each service with a back-channel logout URI is told,
+// once, and whatever the service that asked has of this session dies. The codes and
+// access tokens of all services die with the session; what another service was given
+// for the time when the person is away stays with it (OpenID Connect Back-Channel
+// Logout section 2.7).
+func (c *Codes) Ended(ctx context.Context, asked protocol.ClientID, ds []login.Departure) error {
 	var ns []notices.Notice
 	for _, d := range ds {
+		if d.Client == asked {
+			if err := c.cfg.Grants.RevokeGrant(ctx, d.Grant, c.cfg.Now().Add(logoutTombstone)); err != nil {
+				return fmt.Errorf("revoke grant: %w", err)
+			}
+		}
 		client, ok := c.cfg.Clients().Get(d.Client)
-		if !ok || client.BackChannelLogoutURI == "" {
+		told := slices.ContainsFunc(ns, func(n notices.Notice) bool { return n.Client == string(d.Client) })
+		if !ok || told || client.BackChannelLogoutURI == "" {
 			continue
 		}
 		n := notices.Notice{ID: notices.NewID(), Kind: NoticeLogout, Client: string(d.Client)}

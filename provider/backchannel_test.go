@@ -33,8 +33,9 @@ func (q *memoryQueue) Put(_ context.Context, ns ...notices.Notice) error {
 func departures() []login.Departure {
 	return []login.Departure{
 		{Client: "library", Subject: "her-sub", SID: "sid-1", Grant: "g1", Person: testPerson, SealKey: []byte("wrapped")},
-		{Client: "narrow", Subject: "x", SID: "sid-2"}, // it has no address
-		{Client: "nobody", Subject: "x", SID: "sid-3"}, // it is gone
+		{Client: "library", Subject: "her-sub", SID: "sid-1", Grant: "g2", Person: testPerson, SealKey: []byte("wrapped")}, // she came back
+		{Client: "narrow", Grant: "g3", Subject: "x", SID: "sid-2"},                                                        // it has no address
+		{Client: "nobody", Subject: "x", SID: "sid-3"},                                                                     // it is gone
 	}
 }
 
@@ -43,7 +44,7 @@ func TestBackChannel_theLogoutTokenSaysWhoAndWhichSessionAndNoNonce_Section2_4(t
 		w, _ := leaving(t)
 		c, _ := w.set.Get("library")
 		c.IDTokenSigningAlg = alg
-		if err := w.codes.Ended(t.Context(), departures()); err != nil {
+		if err := w.codes.Ended(t.Context(), "library", departures()); err != nil {
 			t.Fatal(err)
 		}
 		if len(w.queue.kept) != 1 || strings.Contains(string(w.queue.kept[0].Sealed), "her-sub") {
@@ -90,6 +91,22 @@ func headerOf(t *testing.T, compact string) (h map[string]any) {
 	return h
 }
 
+// Refresh tokens of the service that asks die with the rest; those of others stay,
+// whose codes and access tokens die with the session in its store.
+func TestBackChannel_revokesWhatTheServiceThatAsksHas_Section2_7(t *testing.T) {
+	w, _ := leaving(t)
+	if err := w.codes.Ended(t.Context(), "library", departures()); err != nil {
+		t.Fatal(err)
+	}
+	if !w.store.revoked["g1"] || !w.store.revoked["g2"] || w.store.revoked["g3"] {
+		t.Errorf("revoked %v", w.store.revoked)
+	}
+	w.store.fail = "revoke"
+	if err := w.codes.Ended(t.Context(), "library", departures()); err == nil {
+		t.Error("Ended: no error, and the session would be ended without it")
+	}
+}
+
 func TestBackChannel_readsAnswersAsSection2_8(t *testing.T) {
 	w := newWorld(t)
 	for status, want := range map[int]notices.Verdict{
@@ -103,7 +120,7 @@ func TestBackChannel_readsAnswersAsSection2_8(t *testing.T) {
 
 func TestBackChannel_aServiceThatWantsItNoMoreIsNotTold(t *testing.T) {
 	w, _ := leaving(t)
-	if err := w.codes.Ended(t.Context(), departures()); err != nil {
+	if err := w.codes.Ended(t.Context(), "library", departures()); err != nil {
 		t.Fatal(err)
 	}
 	w.set = clients.NewSet()
@@ -115,11 +132,11 @@ func TestBackChannel_aServiceThatWantsItNoMoreIsNotTold(t *testing.T) {
 func TestBackChannel_whatCannotBeQueuedOrSignedIsAnErrorAndNoSilence(t *testing.T) {
 	w, _ := leaving(t)
 	w.queue.fail = true
-	if err := w.codes.Ended(t.Context(), departures()); err == nil {
+	if err := w.codes.Ended(t.Context(), "library", departures()); err == nil {
 		t.Error("Ended: no error")
 	}
 	w.queue.fail = false
-	if err := w.codes.Ended(t.Context(), departures()); err != nil {
+	if err := w.codes.Ended(t.Context(), "library", departures()); err != nil {
 		t.Fatal(err)
 	}
 	bad := w.queue.kept[0]
@@ -131,7 +148,7 @@ func TestBackChannel_whatCannotBeQueuedOrSignedIsAnErrorAndNoSilence(t *testing.
 
 func TestBackChannel_itsEndIsOnRecordWithoutAPersonInThePublicPart(t *testing.T) {
 	w, _ := leaving(t)
-	if err := w.codes.Ended(t.Context(), departures()); err != nil {
+	if err := w.codes.Ended(t.Context(), "library", departures()); err != nil {
 		t.Fatal(err)
 	}
 	for _, outcome := range []string{"ok", notices.NoAnswer} {

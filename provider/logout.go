@@ -167,9 +167,6 @@ func (p *Provider) endAndGoOn(w http.ResponseWriter, r *http.Request, x *login.S
 	for _, c := range cookies {
 		http.SetCookie(w, c)
 	}
-	if err := p.revokeAsked(r.Context(), req.Client, gone); err != nil {
-		return web.Fail(web.Unavailable, err)
-	}
 	page := web.LoggedOutPage{
 		Client: p.clientName(req.Client), Provider: p.Sessions.ProviderName(x),
 		Next: req.onward(), Frames: p.frames(gone),
@@ -185,25 +182,6 @@ func (p *Provider) endAndGoOn(w http.ResponseWriter, r *http.Request, x *login.S
 	}
 	return p.Site.LoggedOut(w, r, page)
 }
-
-// revokeAsked kills whatever the service that asked for the logout has of this
-// session. The codes and access tokens of all services died with it; what another
-// service was given for the time when the person is away stays with it (OpenID
-// Connect Back-Channel Logout section 2.7).
-func (p *Provider) revokeAsked(ctx context.Context, asked protocol.ClientID, gone []login.Departure) error {
-	for _, d := range gone {
-		if d.Client != asked {
-			continue
-		}
-		if err := p.Codes.cfg.Grants.RevokeGrant(ctx, d.Grant, p.Now().Add(logoutTombstone)); err != nil {
-			return fmt.Errorf("revoke grant: %w", err)
-		}
-	}
-	return nil
-}
-
-// logoutTombstone is longer than a code and the access tokens that it buys live.
-const logoutTombstone = 2 * time.Hour
 
 // frames are what a page loads to tell services by the browser (OpenID Connect
 // Front-Channel Logout section 2), each once.

@@ -234,17 +234,6 @@ func TestLogout_whoCannotTellAnswers503(t *testing.T) {
 	wantShown(t, w.logout("id_token_hint", hint, "post_logout_redirect_uri", after), 503, `data-code="unavailable"`)
 }
 
-// Refresh tokens of the service that asks die with the rest; those of others stay
-// (Back-Channel Logout section 2.7), whose codes and access tokens login has killed.
-func TestLogout_revokesWhatTheServiceThatAsksHas_BackChannelSection2_7(t *testing.T) {
-	w, hint := leaving(t)
-	w.live.gone = []login.Departure{{Client: "library", Grant: "g1"}, {Client: "other", Grant: "g2"}, {Client: "library", Grant: "g3"}}
-	w.logout("id_token_hint", hint)
-	if !w.store.revoked["g1"] || !w.store.revoked["g3"] || w.store.revoked["g2"] {
-		t.Errorf("revoked %v", w.store.revoked)
-	}
-}
-
 func TestLogout_tellsServicesInHiddenFramesAndNoOthers_FrontChannelSection2(t *testing.T) {
 	w, hint := leaving(t)
 	for _, id := range []protocol.ClientID{"library", "other"} {
