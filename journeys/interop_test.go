@@ -155,7 +155,7 @@ func wantMinimal(t *testing.T, got map[string]any, email bool) {
 		}
 	}
 	// Some libraries hand on the ID token's claims and userinfo as one.
-	protocolsOwn := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash"}
+	protocolsOwn := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "sid"}
 	for k := range got {
 		if _, ok := want[k]; !ok && !slices.Contains(protocolsOwn, k) {
 			t.Errorf("claim %s arrived and nobody agreed to it", k)

@@ -17,7 +17,7 @@ const people = {
 const provider = new Provider(issuer, {
   clients: [{
     client_id: CLIENT_ID, client_secret: CLIENT_SECRET, redirect_uris: [REDIRECT_URI],
-    post_logout_redirect_uris: [POST_LOGOUT_URI],
+    post_logout_redirect_uris: POST_LOGOUT_URI ? [POST_LOGOUT_URI] : [],
     id_token_signed_response_alg: 'ES256', grant_types: ['authorization_code'], response_types: ['code'],
   }],
   jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'ES256', kid: 'k1' }] },
