@@ -86,6 +86,7 @@ type Participant struct {
 	Session SessionID
 	Peer    [32]byte // SHA-256 of the sid: the same for each sign-in at this service
 	Grant   GrantID
+	Keeps   bool // the grant is for the time when she is away too, and outlives the session
 	Sealed  []byte
 	Expires time.Time
 }
@@ -113,8 +114,8 @@ type SessionStore interface {
 	// Participants are those that EndSession would return now, oldest first.
 	Participants(ctx context.Context, id SessionID) ([]Participant, error)
 	// EndSession, in one step, removes the session with its handle, returns and
-	// forgets its participants, and kills the grant of each as RevokeGrant of
-	// provider does. Whoever joins afterwards is refused. Until is when the last
+	// forgets its participants, and kills the grant of each, but those that it Keeps, as RevokeGrant
+	// of provider does. Whoever joins afterwards is refused. Until is when the last
 	// visit or token that rests on it will have expired.
 	EndSession(ctx context.Context, d [32]byte, id SessionID, until time.Time) ([]Participant, error)
 }

@@ -5,7 +5,7 @@
 // says nor how it is signed: for each kind of notice another room makes the request
 // and hears how it ended.
 //
-// Why it is a room of its own: docs/decisions/0018-logout.md.
+// Why it is a room of its own: docs/decisions/0023-logout.md.
 package notices
 
 import (

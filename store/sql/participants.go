@@ -9,19 +9,19 @@ import (
 
 const (
 	// insertParticipant adds one, unless the session was ended.
-	insertParticipant = `INSERT INTO participants (session, peer, grant_id, expires, sealed)
-	SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.session = $1)`
+	insertParticipant = `INSERT INTO participants (session, peer, grant_id, keeps, expires, sealed)
+	SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.session = $1)`
 	// trimParticipants forgets the oldest of one service beyond a number.
 	trimParticipants = `DELETE FROM participants WHERE seq IN
 	(SELECT p.seq FROM participants p WHERE p.session = $1 AND p.peer = $2 ORDER BY p.seq DESC LIMIT 500 OFFSET $3)`
 	// selectParticipants reads those of a session, oldest first.
-	selectParticipants = `SELECT peer, grant_id, expires, sealed FROM participants WHERE session = $1 ORDER BY seq`
+	selectParticipants = `SELECT peer, grant_id, keeps, expires, sealed FROM participants WHERE session = $1 ORDER BY seq`
 	// markEnded sets a tombstone; a second one can only make it last longer.
 	markEnded = `INSERT INTO ended_sessions (session, until) VALUES ($1, $2)
 	ON CONFLICT (session) DO UPDATE SET until = excluded.until WHERE excluded.until > ended_sessions.until`
-	// revokeJoined kills the grants of all participants of a session.
+	// revokeJoined kills the grants that end with a session.
 	revokeJoined = `INSERT INTO revoked_grants (grant_id, until)
-	SELECT p.grant_id, $2 FROM participants p WHERE p.session = $1
+	SELECT p.grant_id, $2 FROM participants p WHERE p.session = $1 AND p.keeps = 0
 	ON CONFLICT (grant_id) DO UPDATE SET until = excluded.until WHERE excluded.until > revoked_grants.until`
 	// deleteParticipants forgets those of a session.
 	deleteParticipants = `DELETE FROM participants WHERE session = $1`
@@ -38,7 +38,7 @@ const (
 func (f *Flows) Join(ctx context.Context, p login.Participant) error {
 	var added int64
 	err := f.db.do(ctx, func(t *tx) (err error) {
-		added, err = t.exec(insertParticipant, string(p.Session), p.Peer[:], string(p.Grant), micros(p.Expires), blob(p.Sealed))
+		added, err = t.exec(insertParticipant, string(p.Session), p.Peer[:], string(p.Grant), p.Keeps, micros(p.Expires), blob(p.Sealed))
 		if err != nil || added == 0 {
 			return err
 		}
@@ -99,7 +99,7 @@ func addParticipant(to []login.Participant, id login.SessionID, row scanner) ([]
 	var peer []byte
 	var grant string
 	var expires int64
-	if err := row.Scan(&peer, &grant, &expires, &p.Sealed); err != nil {
+	if err := row.Scan(&peer, &grant, &p.Keeps, &expires, &p.Sealed); err != nil {
 		return nil, err
 	}
 	p.Grant, p.Expires = login.GrantID(grant), fromMicros(expires)

@@ -57,6 +57,21 @@ func Endings(t *testing.T, open func(t *testing.T) SessionsAndGrants) {
 		must(t, err)
 		same(t, "EndSession again", len(got), 0)
 	})
+	t.Run("a grant for the time when she is away outlives it", func(t *testing.T) {
+		s := open(t)
+		x := begin(t, s)
+		p := participant(t, x.ID)
+		p.Keeps = true
+		g := grantOf(t, p)
+		must(t, s.Join(t.Context(), p))
+		must(t, s.PutGrant(t.Context(), g))
+		got, err := s.EndSession(t.Context(), x.Digest, x.ID, until)
+		must(t, err)
+		same(t, "EndSession", got, []login.Participant{p})
+		if _, err := s.GetGrant(t.Context(), g.Kind, g.Digest, base); err != nil {
+			t.Errorf("GetGrant = %v, want it", err)
+		}
+	})
 	t.Run("nothing brings an ended session back", func(t *testing.T) {
 		s := open(t)
 		x := begin(t, s)

@@ -11,6 +11,7 @@ CREATE TABLE participants (
     session  TEXT    NOT NULL,
     peer     BLOB    NOT NULL CHECK (length(peer) = 32),
     grant_id TEXT    NOT NULL,
+    keeps    INTEGER NOT NULL,
     expires  INTEGER NOT NULL,
     sealed   BLOB    NOT NULL
 ) STRICT;
