@@ -43,7 +43,7 @@ func (p *Provider) refresh(ctx context.Context, x *exchange) (*tokenAnswer, erro
 	if err := p.examine(ctx, x, f, stored, refreshToken(token)); err != nil {
 		return nil, err
 	}
-	g, err := narrowGrant(f, x.form)
+	g, err := narrowGrant(c, f, x.form)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +86,8 @@ func (p *Provider) examine(ctx context.Context, x *exchange, f family, stored St
 		return errRefresh("ended")
 	case !c.MayRefresh():
 		return errRefresh("the client may not")
+	case c.AuthMethod == clients.Public && !f.Public:
+		return errRefresh("the client needs no credentials any more, and needed them when this began")
 	case !p.Now().Before(f.end(c)):
 		return errRefresh("the time that she was told is over")
 	}
@@ -128,9 +130,14 @@ func (p *Provider) rotate(ctx context.Context, c *clients.Client, f family, stor
 	return next, nil
 }
 
-// narrowGrant is the grant that f stands for, or the part of it that a request names:
-// never more (RFC 6749 section 6). openid stays, for an ID token is always there.
-func narrowGrant(f family, form url.Values) (login.Grant, error) {
+// narrowGrant is the grant that f stands for, as far as the client may still have it, or
+// the part of that which a request names: never more (RFC 6749 section 6). openid stays,
+// for an ID token is always there.
+func narrowGrant(c *clients.Client, f family, form url.Values) (login.Grant, error) {
+	f, whole := f.allowed(c), f
+	if len(f.Audience) == 0 && len(whole.Audience) > 0 { // with none it would be for more than she agreed to
+		return login.Grant{}, errTarget("this client may not ask for any of the resources any more")
+	}
 	if !within(form.Get("scope"), f.Scopes) {
 		return login.Grant{}, protocol.Fail(protocol.InvalidScope, nil, "scope is wider than what was granted")
 	}
@@ -159,7 +166,7 @@ func (p *Provider) offer(ctx context.Context, c *clients.Client, g login.Grant, 
 		Person: g.Person, SealKey: g.SealKey, Started: now, Until: g.OfflineUntil,
 	}
 	if c.AuthMethod == clients.Public {
-		f.Confirm = bound // RFC 9449 section 5: nothing else ties the token to it
+		f.Public, f.Confirm = true, bound // RFC 9449 section 5: nothing else ties the token to it
 	}
 	failpoint.Here("refresh.before-put")
 	token, err := p.Codes.putFamily(ctx, f, f.expires(c, now), g.IssuedAt)

@@ -1,0 +1,86 @@
+package provider
+
+import (
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+// An operator takes a scope, a resource or a type of details from a client: a sign-in
+// of last month is no way around that.
+func TestRefresh_WhatIsTakenFromAClientEndsForItsFamiliesToo(t *testing.T) {
+	w := newWorld(t)
+	resources := []string{"https://api.example/v1", "https://tax.example/"}
+	tk := w.tokens(w.redeem(tokenForm(w.code(offline("constant", w.p.Now().Add(10*day)), func(g *login.Grant) {
+		g.Audience = resources
+		g.Details = []protocol.Detail{{Type: "booking", Object: []byte(`{"type":"booking"}`)}}
+	})), "constant"))
+	w.change("constant", func(c *clients.Client) {
+		c.Scopes, c.Resources = []protocol.Scope{"openid", "given_name"}, resources[:1]
+	})
+	again := w.tokens(w.refresh("constant", tk.Refresh))
+	var a access
+	_, err := loadGrant(t.Context(), w.codes, AccessGrant, again.Access, &a)
+	if again.Scope != "openid given_name offline_access" || err != nil || fmt.Sprint(a.Audience) != "[https://api.example/v1]" || len(a.Details) != 0 {
+		t.Errorf("scope %q, audience %v, details %v, %v", again.Scope, a.Audience, a.Details, err)
+	}
+	w.wantError(w.refresh("constant", tk.Refresh, "scope", "openid email"), 400, "invalid_scope")
+	w.wantError(w.refresh("constant", tk.Refresh, "resource", "https://tax.example/"), 400, "invalid_target")
+	w.change("constant", func(c *clients.Client) { c.Resources = nil })
+	w.wantError(w.refresh("constant", tk.Refresh), 400, "invalid_target") // a token without an audience would be for more
+	w.change("constant", func(*clients.Client) {})
+	if whole := w.tokens(w.refresh("constant", tk.Refresh)); whole.Scope != tk.Scope {
+		t.Errorf("after the operator's mistake: scope %q, want %q", whole.Scope, tk.Scope)
+	}
+}
+
+// A refresh token that was worth nothing without the client's secret does not become
+// worth something for whoever has found it.
+func TestRefresh_AFoundTokenOfAClientThatHasBecomePublic(t *testing.T) {
+	w := newWorld(t)
+	tk := w.signIn("keeper")
+	w.change("keeper", func(c *clients.Client) { c.AuthMethod, c.SecretSHA256 = clients.Public, nil })
+	found := refreshForm(tk.Refresh)
+	found.Set("client_id", "keeper")
+	w.wantError(w.do(post(PathToken, found)), 400, "invalid_grant")
+	got := w.do(post(PathIntrospect, url.Values{"token": {tk.Refresh}, "client_id": {"keeper"}}))
+	if got.status != 401 {
+		t.Errorf("introspection by a public client: %d %s", got.status, got.body)
+	}
+	w.change("keeper", func(*clients.Client) {})
+	w.tokens(w.refresh("keeper", tk.Refresh)) // the family goes on: nobody has shown to be a thief
+}
+
+// The code of a client without a challenge, redeemed after it has become public.
+func TestToken_AFoundCodeOfAClientThatHasBecomePublic_RFC9700_2_1_1(t *testing.T) {
+	w := newWorld(t)
+	code := w.code(func(g *login.Grant) { g.Client, g.CodeChallenge, g.RedirectURI = "relaxed", "", redirect })
+	w.change("relaxed", func(c *clients.Client) { c.AuthMethod, c.SecretSHA256 = clients.Public, nil })
+	form := tokenForm(code)
+	form.Del("code_verifier")
+	form.Set("client_id", "relaxed")
+	w.wantError(w.do(post(PathToken, form)), 400, "invalid_grant")
+}
+
+// A service is deleted while a code, a pushed request, a family and an access token of
+// it are out.
+func TestDeletedClient_NothingOfItWorksAnyMore(t *testing.T) {
+	w := newWorld(t)
+	tk, code := w.signIn("keeper"), w.code(offline("keeper", w.p.Now().Add(day)), func(g *login.Grant) { g.ID = "another" })
+	w.mu.Lock()
+	w.set = clients.NewSet()
+	w.mu.Unlock()
+	w.wantError(w.refresh("keeper", tk.Refresh), 401, "invalid_client")
+	w.wantError(w.redeem(tokenForm(code), "keeper"), 401, "invalid_client")
+	if r := w.userinfo(tk.Access); r.status != 401 {
+		t.Errorf("userinfo: %d %s", r.status, r.body)
+	}
+	w.advance(time.Second)
+	w.change("keeper", func(*clients.Client) {}) // by an operator's mistake
+	w.tokens(w.refresh("keeper", tk.Refresh))
+}
