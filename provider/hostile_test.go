@@ -3,6 +3,7 @@ package provider
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,4 +84,27 @@ func TestDeletedClient_NothingOfItWorksAnyMore(t *testing.T) {
 	w.advance(time.Second)
 	w.change("keeper", func(*clients.Client) {}) // by an operator's mistake
 	w.tokens(w.refresh("keeper", tk.Refresh))
+}
+
+// The signer dies between the use of a token and the signature. A service that comes
+// again, as it was told to, is no thief; a thief is one all the same.
+func TestRefresh_TheSignerDiesAfterTheTokenWasUsed(t *testing.T) {
+	w := newWorld(t)
+	broken := *w.keys
+	broken.fail = true
+	tk := w.signIn("keeper")
+	w.p.Keys = &broken
+	w.wantError(w.refresh("keeper", tk.Refresh), 503, "temporarily_unavailable")
+	w.wantError(w.refresh("keeper", tk.Refresh), 503, "temporarily_unavailable")
+	w.p.Keys = w.keys
+	again := w.tokens(w.refresh("keeper", tk.Refresh))
+	w.wantGone("keeper", tk.Refresh, tk.Access, again.Access)
+	w.wantGone("keeper", again.Refresh)
+	const want = "token.issued token.refreshed token.refreshed token.refreshed token.refreshed token.refreshed refresh.reused"
+	if got := w.audit.kinds(); !strings.HasPrefix(got, want) {
+		t.Errorf("on record: %s", got)
+	}
+	if e := w.audit.events[2]; e.Public.Outcome != "temporarily_unavailable" {
+		t.Errorf("the use that came to nothing: %+v", e.Public)
+	}
 }

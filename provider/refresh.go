@@ -18,6 +18,9 @@ import (
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
+// giveBackTime is how long giveBack may take.
+const giveBackTime = 5 * time.Second
+
 // errRefresh is the answer for every refresh token that does not hold, whatever the
 // reason: who guesses learns nothing from it.
 func errRefresh(reason string) *protocol.Error {
@@ -55,6 +58,7 @@ func (p *Provider) refresh(ctx context.Context, x *exchange) (*tokenAnswer, erro
 	a.OfflineUntil = f.Until
 	answer, err := p.mint(ctx, c, g, a, x.bound, min(accessTTL(c), f.end(c).Sub(p.Now())))
 	if err != nil {
+		p.giveBack(ctx, stored, kept, a)
 		return nil, err
 	}
 	answer.RefreshToken = string(kept)
@@ -128,6 +132,26 @@ func (p *Provider) rotate(ctx context.Context, c *clients.Client, f family, stor
 	}
 	failpoint.Here("refresh.after-rotate")
 	return next, nil
+}
+
+// giveBack makes the token good again whose use came to nothing, because something could
+// not be signed or kept: nobody has seen the one that took its place, and a client that
+// hears 503 comes again with the one it has, which would look like a thief's second use.
+// Where this fails as well it costs a sign-in.
+func (p *Provider) giveBack(ctx context.Context, was StoredFamily, unseen refreshToken, a access) {
+	digest := p.Codes.digest(string(unseen))
+	if digest == was.Current {
+		return // it was kept
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTime) // also when the client has gone
+	defer cancel()
+	entry, err := p.Audit.Prepare(eventOf(audit.TokenRefreshed, a, "", protocol.TemporarilyUnavailable))
+	if err == nil {
+		err = p.Codes.cfg.Refresh.RotateFamily(ctx, digest, was, p.Now(), entry)
+	}
+	if err != nil {
+		p.Log.LogAttrs(ctx, slog.LevelError, "refresh token lost", slog.String("client", string(a.Client)), slog.Any("err", err))
+	}
 }
 
 // narrowGrant is the grant that f stands for, as far as the client may still have it, or
