@@ -2,10 +2,15 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
+	"github.com/voussoir-id/voussoir/outbound"
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
@@ -59,5 +64,22 @@ func TestRegistration_WhileTheConfigurationIsReloaded(t *testing.T) {
 	others.Wait()
 	if _, ok := b.client(protocol.ClientID("nobody")); ok || len(b.current.Load().registered) != 0 {
 		t.Error("something is left")
+	}
+}
+
+// allow_private_addresses is for providers and keys, which the operator knows.
+func TestRegistration_ASectorIsNoWayIntoOurNetwork_SF01(t *testing.T) {
+	inside := httptest.NewTLSServer(http.NotFoundHandler())
+	defer inside.Close()
+	get := func(cfg outbound.Config) string {
+		_, err := outbound.Get(t.Context(), outbound.New(cfg), inside.URL, "application/json", 1024)
+		if err == nil {
+			t.Fatal("the certificate of a test was believed")
+		}
+		return err.Error()
+	}
+	c := &config.Loaded{Private: true}
+	if reached, kept := get(calls(c)), get(sectorCalls(c)); !strings.Contains(reached, "certificate") || strings.Contains(kept, "certificate") {
+		t.Errorf("a provider: %s; a sector: %s", reached, kept)
 	}
 }
