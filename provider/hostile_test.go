@@ -108,3 +108,64 @@ func TestRefresh_TheSignerDiesAfterTheTokenWasUsed(t *testing.T) {
 		t.Errorf("the use that came to nothing: %+v", e.Public)
 	}
 }
+
+// Who guesses client ids learns from no answer which of them exist.
+func TestClients_UnknownAndUnprovenAreOneAnswer_RFC6749_5_2(t *testing.T) {
+	w := newWorld(t)
+	w.change("keeper", func(c *clients.Client) { c.AllowedOrigins = []string{"https://keeper.example"} })
+	forms := map[string]func(id string) url.Values{
+		"a wrong secret": func(id string) url.Values { return url.Values{"client_id": {id}, "client_secret": {"wrong"}} },
+		"the id alone":   func(id string) url.Values { return url.Values{"client_id": {id}} },
+		"an assertion": func(id string) url.Values {
+			return url.Values{"client_id": {id}, "client_assertion_type": {assertionType}, "client_assertion": {"a.b.c"}}
+		},
+	}
+	for _, path := range []string{PathToken, PathPAR, PathRevoke, PathIntrospect} {
+		for name, form := range forms {
+			answer := func(id string) string {
+				f := form(id)
+				f.Set("grant_type", "refresh_token")
+				f.Set("refresh_token", "none")
+				r := post(path, f)
+				r.Header.Set("Origin", "https://elsewhere.example")
+				got := w.do(r)
+				got.header.Del("X-Correlation-Id")
+				return fmt.Sprint(got.status, got.body, got.header)
+			}
+			for _, known := range []string{"keeper", "jwt", "tax-api"} {
+				if got, want := answer(known), answer("nobody"); got != want {
+					t.Errorf("%s with %s: %s is known\n%s\n%s", path, name, known, got, want)
+				}
+			}
+		}
+	}
+}
+
+// A refresh for a client that is registered for both bindings proves both each time, and
+// what it gets is bound to both.
+func TestRefresh_BoundToAKeyAndToACertificate_RFC9449_5_RFC8705_3(t *testing.T) {
+	w := newTLSWorld(t)
+	old, _ := w.p.Clients().Get("tls-library")
+	c := *old
+	c.RefreshIdle, c.RefreshMax, c.DPoPBound, c.CertificateBound = day, 10*day, true, true
+	all := append(testClients(), &c)
+	w.set = clients.NewSet(all...)
+	h := holders()[0]
+	ask := func(form url.Values, proof bool, cert *certHolder) reply {
+		form.Set("client_id", "tls-library")
+		r := post(PathToken, form)
+		if proof {
+			r.Header.Set("DPoP", w.proof(h, "POST", PathToken, ""))
+		}
+		return w.send(r, cert)
+	}
+	tk := w.tokens(ask(tokenForm(w.code(offline("tls-library", w.p.Now().Add(day)))), true, w.library))
+	w.wantError(ask(refreshForm(tk.Refresh), false, w.library), 400, "invalid_request")
+	w.wantError(ask(refreshForm(tk.Refresh), true, nil), 401, "invalid_client")
+	again := w.tokens(ask(refreshForm(tk.Refresh), true, w.library))
+	var a access
+	if _, err := loadGrant(t.Context(), w.codes, AccessGrant, again.Access, &a); err != nil || a.Confirm.JKT != h.jkt() || a.Confirm.X5T != w.library.thumbprint() {
+		t.Errorf("bound to %+v, %v", a.Confirm, err)
+	}
+	wantError(t, w.userinfoAs(again.Access, w.library), 401, "invalid_token")
+}
