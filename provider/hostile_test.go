@@ -169,3 +169,12 @@ func TestRefresh_BoundToAKeyAndToACertificate_RFC9449_5_RFC8705_3(t *testing.T) 
 	}
 	wantError(t, w.userinfoAs(again.Access, w.library), 401, "invalid_token")
 }
+
+// A program on the person's machine is no website to go back to.
+func TestNative_NoLinkLeadsToThePersonsOwnMachine(t *testing.T) {
+	for uri, want := range map[string]bool{"http://127.0.0.1:631/cb": false, "com.example.app:/cb": false, "https://app.example/cb": true} {
+		if got := frontPage(&clients.Client{Native: true, RedirectURIs: []string{uri}}); (got != nil) != want {
+			t.Errorf("%s: %v", uri, got)
+		}
+	}
+}
