@@ -160,7 +160,8 @@ func (m Metadata) settle() error {
 	}
 	kept := []string{string(protocol.OpenID)}
 	for _, s := range strings.Fields(m.text("scope")) {
-		if slices.Contains(protocol.Scopes(), protocol.Scope(s)) && !slices.Contains(kept, s) {
+		// Who may come back while a person is away is for the operator to say.
+		if slices.Contains(protocol.Scopes(), protocol.Scope(s)) && s != string(protocol.OfflineAccess) && !slices.Contains(kept, s) {
 			kept = append(kept, s)
 		}
 	}

@@ -441,3 +441,11 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// offline_access in a registration would refuse the whole of it, or worse be granted.
+func TestRead_NobodyRegistersForOfflineAccess_OIDC_11(t *testing.T) {
+	m, err := Read(object(t, `{"redirect_uris":["https://a.example/cb"],"scope":"openid offline_access email"}`), false)
+	if err != nil || m.text("scope") != "openid email" {
+		t.Errorf("scope %q, %v", m.text("scope"), err)
+	}
+}

@@ -38,14 +38,14 @@ type InitialToken struct {
 	// Expires is the last day on which somebody may register with it, in UTC. Services
 	// that are registered stay. Default "": no last day.
 	Expires string `yaml:"expires" eg:"\"2027-06-30\""`
-	// RedirectHosts are the hosts that redirect URIs of its services may have, each in
-	// full. Default []: any host.
+	// RedirectHosts are the hosts that redirect URIs of its services may have, also those
+	// after a logout, each in full. Default []: any host.
 	RedirectHosts []string `yaml:"redirect_hosts" eg:"[app.city.example]"`
 	// PublicClients: its services may be public clients, which prove themselves by
 	// nothing (token_endpoint_auth_method none). Default false.
 	PublicClients bool `yaml:"public_clients" eg:"false"`
 	// RequirePKCE: its services must use PKCE (S256). Default true; false needs an
-	// exception_reason.
+	// exception_reason, and does not hold for public clients.
 	RequirePKCE *bool `yaml:"require_pkce" eg:"true"`
 	// RequireNonce: its services must send a nonce. Default true; false needs an
 	// exception_reason.
