@@ -86,7 +86,7 @@ func TestAdmit_ANameThatReadsLikeAnother(t *testing.T) {
 
 // What a profile stands for cannot be contradicted.
 func TestProfile_FAPI2RotatesNoRefreshToken(t *testing.T) {
-	from, to := bytes.Index(deploy.Example, []byte("    post_logout_redirect_uris: []")), bytes.Index(deploy.Example, []byte("  - id: tax-appeals"))
+	from, to := bytes.Index(deploy.Example, []byte("    # Where a person may go after")), bytes.Index(deploy.Example, []byte("  - id: tax-appeals"))
 	text := slices.Concat(deploy.Example[:from], []byte(`    sector: library.example
     policy: library
     profile: fapi2
