@@ -100,6 +100,9 @@ func (c *client) holding(change func(*holder)) *client {
 	return &other
 }
 
+// unbound is the same client, without a proof of possession.
+func (c *client) unbound() *client { return c.holding(func(h *holder) { h.mute = true }) }
+
 func withProof(change func(s *suite, claims map[string]any)) test {
 	return func(t *testing.T, s *suite) {
 		c := s.first.holding(func(h *holder) { h.change = func(_, claims map[string]any) { change(s, claims) } })
@@ -136,7 +139,7 @@ func mismatchedAtPAR(t *testing.T, s *suite) {
 // byParameter binds the code by dpop_jkt, and sends no proof to /par.
 func byParameter(t *testing.T, s *suite) *request {
 	t.Helper()
-	return s.request(s.first.holding(func(h *holder) { h.mute = true })).with("dpop_jkt", s.first.holder.thumbprint(t))
+	return s.request(s.first.unbound()).with("dpop_jkt", s.first.holder.thumbprint(t))
 }
 
 func boundByParameter(t *testing.T, s *suite) {
@@ -159,7 +162,7 @@ func mismatchedAtToken(t *testing.T, s *suite, byProof bool) {
 func holderRequired(t *testing.T, s *suite) {
 	r := s.request(s.first)
 	x := s.code(t, newBrowser(t), r)
-	without := s.first.holding(func(h *holder) { h.mute = true })
+	without := s.first.unbound()
 	without.redeem(t, x.code, r.verifier).says(t, http.StatusBadRequest, "invalid_request", "invalid_dpop_proof")
 	x = s.signIn(t, newBrowser(t), s.request(s.first))
 	for _, scheme := range []string{"Bearer", "DPoP"} {

@@ -92,12 +92,14 @@ func securityTests() map[string]test {
 		"par-ensure-pkce-required": refused("invalid_request", func(r *request) {
 			r.without("code_challenge").without("code_challenge_method")
 		}),
-		"par-plain-pkce-rejected":                     refused("invalid_request", func(r *request) { r.with("code_challenge_method", "plain").with("code_challenge", r.verifier) }),
-		"ensure-pkce-code-verifier-required":          func(t *testing.T, s *suite) { fapiVerifier(t, s, "") },
-		"incorrect-pkce-code-verifier-rejected":       func(t *testing.T, s *suite) { fapiVerifier(t, s, random()) },
-		"par-without-duplicate-parameters":            simply(func(*request) {}),
-		"par-test-array-as-audience-fails":            asserting(func(s *suite, m map[string]any) { m["aud"] = []string{s.issuer} }),
-		"par-test-par-endpoint-url-as-audience-fails": asserting(func(s *suite, m map[string]any) { m["aud"] = s.issuer + "/par" }),
+		"par-plain-pkce-rejected":                       refused("invalid_request", func(r *request) { r.with("code_challenge_method", "plain").with("code_challenge", r.verifier) }),
+		"ensure-pkce-code-verifier-required":            func(t *testing.T, s *suite) { fapiVerifier(t, s, "") },
+		"incorrect-pkce-code-verifier-rejected":         func(t *testing.T, s *suite) { fapiVerifier(t, s, random()) },
+		"par-without-duplicate-parameters":              simply(func(*request) {}),
+		"par-test-array-as-audience-fails":              asserting(func(s *suite, m map[string]any) { m["aud"] = []string{s.issuer} }),
+		"par-test-par-endpoint-url-as-audience-fails":   asserting(func(s *suite, m map[string]any) { m["aud"] = s.issuer + "/par" }),
+		"par-test-token-endpoint-url-as-audience-fails": asserting(func(s *suite, m map[string]any) { m["aud"] = s.issuer + "/token" }),
+		"refresh-token":                                 fapiRefreshToken,
 	})
 	maps.Copy(tests, dpopTests())
 	return tests

@@ -40,7 +40,7 @@ var basicModules = []module{
 	{name: "oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported", about: "taken, or request_not_supported"},
 	{name: "oidcc-claims-essential", about: "an essential claim is no obstacle"},
 	{name: "oidcc-ensure-request-object-with-redirect-uri", about: "the address beside a request object is not used"},
-	{name: "oidcc-refresh-token", about: "bound to its client", waits: refresh},
+	{name: "oidcc-refresh-token", about: "bound to its client"},
 	{name: "oidcc-ensure-request-with-valid-pkce-succeeds", about: "S256"},
 }
 
@@ -144,7 +144,7 @@ var securityModules = []module{
 	{name: fapi + "ensure-client-assertion-with-no-sub-fails", about: "without sub"},
 	{name: fapi + "ensure-invalid-client-assertions-fail", about: "none, other keys, other iss, no exp, no jti"},
 	{name: fapi + "dpop-negative-tests", about: "proofs that do not hold"},
-	{name: fapi + "refresh-token", about: "bound to its client and key", waits: refresh},
+	{name: fapi + "refresh-token", about: "bound to its client and key"},
 	{name: fapi + "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds", about: "opened twice, answered once"},
 	{name: fapi + "par-attempt-reuse-request_uri", about: "answered once"},
 	{name: fapi + "par-attempt-to-use-expired-request_uri", about: "too late"},
@@ -160,7 +160,7 @@ var securityModules = []module{
 	{name: fapi + "par-without-duplicate-parameters", about: "client_id and request_uri are enough"},
 	{name: fapi + "par-test-array-as-audience-fails", about: "aud is one string"},
 	{name: fapi + "par-test-par-endpoint-url-as-audience-fails", about: "the issuer, not /par"},
-	{name: fapi + "par-test-token-endpoint-url-as-audience-fails", about: "the issuer, not /token", waits: profiles},
+	{name: fapi + "par-test-token-endpoint-url-as-audience-fails", about: "the issuer, not /token"},
 
 	// Of national profiles and of grant management.
 	{name: fapi + "australia-connectid-ensure-invalid-purpose-fails", about: "Australia"},

@@ -104,6 +104,7 @@ func basicTests() map[string]test {
 		"oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported": unsignedRequestObject,
 		"oidcc-ensure-request-object-with-redirect-uri":                                requestObjectWithRedirectURI,
 		"oidcc-claims-essential": claimsEssential,
+		"oidcc-refresh-token":    refreshToken,
 	}
 }
 

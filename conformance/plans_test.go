@@ -30,10 +30,8 @@ type module struct {
 
 // The features that modules wait for.
 const (
-	refresh      = "refresh tokens"
 	registration = "dynamic registration"
 	logout       = "logout"
-	profiles     = "profile: fapi2"
 )
 
 // plans is every module that an OpenID provider is asked, in the suite's names.
