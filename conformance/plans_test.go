@@ -30,8 +30,7 @@ type module struct {
 
 // The features that modules wait for.
 const (
-	registration = "dynamic registration"
-	logout       = "logout"
+	logout = "logout"
 )
 
 // plans is every module that an OpenID provider is asked, in the suite's names.
@@ -59,7 +58,7 @@ func plans() []plan {
 			modules: slices.Concat(securityModules, signingModules), tests: messageTests(),
 			suite: func(t *testing.T) *suite { return fapi2Suite(t, true) },
 		},
-		{name: "oidcc-dynamic", modules: dynamicModules},
+		{name: "oidcc-dynamic", run: "TestOidccDynamic", modules: dynamicModules, tests: dynamicTests(), suite: dynamicSuite},
 		{name: "oidcc-rp-initiated-logout", modules: logoutModules},
 		{name: "oidcc-frontchannel-rp-initiated-logout", modules: frontChannelModules},
 		{name: "oidcc-backchannel-rp-initiated-logout", modules: backChannelModules},

@@ -171,6 +171,7 @@ type session struct {
 	code   string
 	tokens reply
 	access string
+	info   map[string]any // of userinfo
 	id     map[string]any // the claims of the ID token
 }
 
@@ -213,8 +214,8 @@ func (s *suite) spend(t *testing.T, r *request, x session) session {
 		t.Fatalf("token: %d %v", x.tokens.status, x.tokens.body)
 	}
 	x.id = s.idToken(t, r, x)
-	if info := s.claims(t, r.client, x); info["sub"] != x.sub() {
-		t.Errorf("userinfo is of %v, the ID token of %s", info["sub"], x.sub())
+	if x.info = s.claims(t, r.client, x); x.info["sub"] != x.sub() {
+		t.Errorf("userinfo is of %v, the ID token of %s", x.info["sub"], x.sub())
 	}
 	return x
 }
@@ -250,10 +251,18 @@ func (s *suite) idToken(t *testing.T, r *request, x session) map[string]any {
 	return id
 }
 
-// claims is what userinfo says to a client with its access token.
+// claims is what userinfo says to a client with its access token; where it is signed,
+// what we signed.
 func (s *suite) claims(t *testing.T, c *client, x session) map[string]any {
 	t.Helper()
 	r := c.userinfo(t, http.MethodGet, x.scheme(), x.access)
+	if kind := r.header.Get("Content-Type"); r.status == http.StatusOK && kind == "application/jwt" {
+		alg, _ := part(t, string(r.text), 0)["alg"].(string)
+		if _, err := s.published.Verify(t.Context(), string(r.text), alg); err != nil {
+			t.Fatalf("the signed userinfo: %v", err)
+		}
+		return part(t, string(r.text), 1)
+	}
 	if r.status != http.StatusOK || !strings.HasPrefix(r.header.Get("Content-Type"), "application/json") {
 		t.Fatalf("userinfo: %d %s", r.status, r.header.Get("WWW-Authenticate"))
 	}
