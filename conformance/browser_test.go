@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"crypto/tls"
 	"io"
 	"net/http"
 	"net/url"
@@ -32,10 +33,8 @@ type browser struct {
 	http    http.RoundTripper
 }
 
-func newBrowser(t *testing.T) *browser {
-	tr := &http.Transport{}
-	t.Cleanup(tr.CloseIdleConnections)
-	return &browser{t: t, cookies: map[string]map[string]string{}, press: agree, http: tr}
+func (o *op) browser(t *testing.T) *browser {
+	return &browser{t: t, cookies: map[string]map[string]string{}, press: agree, http: o.trusts.transport(t, tls.Certificate{})}
 }
 
 // outcome is where a visit ended: at the suite, with the parameters that arrived,

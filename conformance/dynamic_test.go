@@ -152,7 +152,7 @@ func byKey(t *testing.T, ring *keys.Ring, address string) metadata {
 
 // with registers a client for one module, and signs in with it.
 func registeredAs(m metadata) test {
-	return func(t *testing.T, s *suite) { s.signIn(t, newBrowser(t), s.request(s.registered(t, m))) }
+	return func(t *testing.T, s *suite) { s.signIn(t, s.browser(t), s.request(s.registered(t, m))) }
 }
 
 // refusedAs registers what must not be.
@@ -217,15 +217,15 @@ func assertionForTheIssuer(t *testing.T, s *suite) {
 	ring := newRing(t, time.Now, "ES256")
 	c := s.registered(t, byKey(t, ring, ""))
 	c.ring, c.alg = ring, "ES256"
-	s.signIn(t, newBrowser(t), s.request(c))
+	s.signIn(t, s.browser(t), s.request(c))
 	c.assert = func(claims map[string]any) { claims["aud"] = s.metadata["token_endpoint"] }
-	s.signIn(t, newBrowser(t), s.request(c))
+	s.signIn(t, s.browser(t), s.request(c))
 }
 
 // OpenID Connect Core section 3.1.2.1: redirect_uri must be sent, even where only one
 // is registered.
 func missingRedirectURI(t *testing.T, s *suite) {
-	newBrowser(t).visit(s.address(t, s.request(s.first).without("redirect_uri")), nil).stopped(t, "redirect_invalid")
+	s.browser(t).visit(s.address(t, s.request(s.first).without("redirect_uri")), nil).stopped(t, "redirect_invalid")
 }
 
 // The address in a signed object is the one that counts, whatever stands beside it;
@@ -242,11 +242,11 @@ func signedRedirectURI(t *testing.T, s *suite) {
 	r := signing.request(c)
 	r.alg, r.signer = "RS256", &signer
 	r.beside = url.Values{"redirect_uri": {suiteHost + "callback/other"}, "response_type": {"code"}, "scope": {"openid"}}
-	signing.signIn(t, newBrowser(t), r)
+	signing.signIn(t, s.browser(t), r)
 	r = signing.request(c)
 	r.alg, r.signer, r.claims["redirect_uri"] = "RS256", &signer, suiteHost+"callback/other"
 	r.beside = url.Values{"redirect_uri": {c.redirect}}
-	newBrowser(t).visit(signing.address(t, r), nil).stopped(t, "redirect_invalid")
+	s.browser(t).visit(signing.address(t, r), nil).stopped(t, "redirect_invalid")
 }
 
 // alg none is registered only where it is offered.
@@ -263,7 +263,7 @@ func requestURISigned(t *testing.T, s *suite) {
 		t.Fatalf("registration: %d %v", answer.status, answer.body)
 	}
 	c := &client{op: s.op, id: answer.str("client_id"), redirect: s.first.redirect}
-	s.ask(t, newBrowser(t), s.request(c).with("request_uri", f.url)).returned(t, "request_uri_not_supported")
+	s.ask(t, s.browser(t), s.request(c).with("request_uri", f.url)).returned(t, "request_uri_not_supported")
 	if f.read.Load() > 0 {
 		t.Error("it was fetched")
 	}
@@ -271,7 +271,7 @@ func requestURISigned(t *testing.T, s *suite) {
 
 func queryKept(t *testing.T, s *suite) {
 	r := s.request(s.registered(t, metadata{"redirect_uris": []string{suiteHost + "callback?foo=bar"}}))
-	if x := s.signIn(t, newBrowser(t), r); len(x.params["foo"]) != 1 || x.params.Get("foo") != "bar" {
+	if x := s.signIn(t, s.browser(t), r); len(x.params["foo"]) != 1 || x.params.Get("foo") != "bar" {
 		t.Errorf("the answer has foo %q", x.params["foo"])
 	}
 }
@@ -280,7 +280,7 @@ func redirectRefused(m metadata, uris ...string) test {
 	return func(t *testing.T, s *suite) {
 		c := s.registered(t, m)
 		for _, uri := range uris {
-			newBrowser(t).visit(s.address(t, s.request(c).with("redirect_uri", uri)), nil).stopped(t, "redirect_invalid")
+			s.browser(t).visit(s.address(t, s.request(c).with("redirect_uri", uri)), nil).stopped(t, "redirect_invalid")
 		}
 	}
 }
@@ -294,7 +294,7 @@ func rotationOfTheClient(t *testing.T, s *suite) {
 	c := s.registered(t, m)
 	c.ring, c.alg = old, "ES256"
 	r := s.offline(c)
-	before := s.signIn(t, newBrowser(t), r)
+	before := s.signIn(t, s.browser(t), r)
 	s.pass(t, 2*time.Second)
 	f.holds(jwks(t, next)) // the suite changes its keys within seconds
 	c.ring = next
@@ -308,10 +308,10 @@ func keysAtAnAddress(t *testing.T, s *suite) {
 	ring := newRing(t, time.Now, "ES256")
 	c := s.registered(t, byKey(t, ring, publish(t, jwks(t, ring)).url))
 	c.ring, c.alg = ring, "ES256"
-	s.signIn(t, newBrowser(t), s.request(c))
+	s.signIn(t, s.browser(t), s.request(c))
 	c.ring = newRing(t, time.Now, "ES256")
 	r := s.request(c)
-	c.redeem(t, s.code(t, newBrowser(t), r).code, r.verifier).says(t, http.StatusUnauthorized, "invalid_client")
+	c.redeem(t, s.code(t, s.browser(t), r).code, r.verifier).says(t, http.StatusUnauthorized, "invalid_client")
 }
 
 // OpenID Connect Registration section 5: the list must have every redirect URI.
@@ -319,7 +319,7 @@ func sector(t *testing.T, s *suite) {
 	list := publish(t, encode(t, []string{suiteHost + "callback", suiteHost + "another"}))
 	one := s.registered(t, metadata{"sector_identifier_uri": list.url})
 	two := s.registered(t, metadata{"sector_identifier_uri": list.url, "redirect_uris": []string{suiteHost + "another"}})
-	if a, b := s.signIn(t, newBrowser(t), s.request(one)), s.signIn(t, newBrowser(t), s.request(two)); a.sub() != b.sub() {
+	if a, b := s.signIn(t, s.browser(t), s.request(one)), s.signIn(t, s.browser(t), s.request(two)); a.sub() != b.sub() {
 		t.Error("one sector knows her by two subjects")
 	}
 }
@@ -332,7 +332,7 @@ func sectorBad(t *testing.T, s *suite) {
 // The operator rotates our keys. The suite reads the key set before and after: what
 // was signed before can still be verified.
 func rotationOfTheServer(t *testing.T, s *suite) {
-	before := s.signIn(t, newBrowser(t), s.request(s.first))
+	before := s.signIn(t, s.browser(t), s.request(s.first))
 	old := publishedKeys(t, s.fetch(t, "/jwks"))
 	cmd := exec.Command(binary(t), "keys", "rotate", "--config", s.file, "--alg", "RS256", "--early")
 	cmd.Env = append(os.Environ(), "VOUSSOIR_CLOCK="+s.clockFile)
@@ -345,7 +345,7 @@ func rotationOfTheServer(t *testing.T, s *suite) {
 	if s.published, err = keys.NewStatic(set); err != nil {
 		t.Fatal(err)
 	}
-	after := s.signIn(t, newBrowser(t), s.request(s.first))
+	after := s.signIn(t, s.browser(t), s.request(s.first))
 	if part(t, before.tokens.str("id_token"), 0)["kid"] == part(t, after.tokens.str("id_token"), 0)["kid"] {
 		t.Error("the ID token is signed with the old key")
 	}
@@ -375,7 +375,7 @@ func (o *op) newKeys(t *testing.T, than int) []byte {
 
 // OpenID Connect Core section 5.3.2: a signed answer has iss and aud.
 func signedUserinfo(t *testing.T, s *suite) {
-	x := s.signIn(t, newBrowser(t), s.request(s.registered(t, metadata{"userinfo_signed_response_alg": "RS256"})).with("scope", "openid email"))
+	x := s.signIn(t, s.browser(t), s.request(s.registered(t, metadata{"userinfo_signed_response_alg": "RS256"})).with("scope", "openid email"))
 	if x.info["iss"] != s.issuer || x.info["aud"] != x.id["aud"] || x.info["email"] != "camille@mail.example" {
 		t.Errorf("userinfo is %v", x.info)
 	}

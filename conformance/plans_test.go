@@ -35,6 +35,8 @@ const (
 
 // plans is every module that an OpenID provider is asked, in the suite's names.
 func plans() []plan {
+	noProofs := without(securityModules, "dpop")
+	noAssertions := without(noProofs, "client-assertion", "audience")
 	return []plan{
 		{
 			name: "oidcc-basic", run: "TestOidccBasic", modules: basicModules, tests: basicTests(),
@@ -57,6 +59,16 @@ func plans() []plan {
 			name: "fapi2-message-signing-final", run: "TestFapi2MessageSigning",
 			modules: slices.Concat(securityModules, signingModules), tests: messageTests(),
 			suite: func(t *testing.T) *suite { return fapi2Suite(t, true) },
+		},
+		{
+			name: "fapi2-security-profile-final, sender_constrain=mtls", run: "TestFapi2BoundToCertificate",
+			modules: noProofs, tests: only(securityTests(), noProofs, certificateTests()),
+			suite: func(t *testing.T) *suite { return mtlsSuite(t, false) },
+		},
+		{
+			name: "fapi2-security-profile-final, client_auth_type=mtls, sender_constrain=mtls", run: "TestFapi2ByCertificate",
+			modules: noAssertions, tests: only(securityTests(), noAssertions, certificateTests()),
+			suite: func(t *testing.T) *suite { return mtlsSuite(t, true) },
 		},
 		{name: "oidcc-dynamic", run: "TestOidccDynamic", modules: dynamicModules, tests: dynamicTests(), suite: dynamicSuite},
 		{name: "oidcc-rp-initiated-logout", modules: logoutModules},

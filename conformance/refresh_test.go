@@ -47,7 +47,7 @@ func (s *suite) refreshed(t *testing.T, r *request, before session, tokens reply
 // A refresh token is bound to its client (RFC 6749 section 6).
 func refreshToken(t *testing.T, s *suite) {
 	r := s.offline(s.first)
-	before := s.signIn(t, newBrowser(t), r)
+	before := s.signIn(t, s.browser(t), r)
 	token := before.tokens.str("refresh_token")
 	if token == "" {
 		t.Fatalf("no refresh token: %v", before.tokens.body)
@@ -70,13 +70,13 @@ func refreshToken(t *testing.T, s *suite) {
 // costs the client nothing.
 func fapiRefreshToken(t *testing.T, s *suite) {
 	r := s.offline(s.first)
-	before := s.signIn(t, newBrowser(t), r)
+	before := s.signIn(t, s.browser(t), r)
 	token := before.tokens.str("refresh_token")
 	if token == "" {
 		t.Fatalf("no refresh token: %v", before.tokens.body)
 	}
 	s.pass(t, 2*time.Second)
-	s.first.unbound().refresh(t, token).says(t, http.StatusBadRequest, "invalid_request", "invalid_dpop_proof")
+	s.first.unproved(t, s.first.unbound(t).refresh(t, token))
 	silent := *s.first
 	silent.mute = true
 	silent.refresh(t, token).says(t, http.StatusUnauthorized, "invalid_client")
@@ -84,7 +84,7 @@ func fapiRefreshToken(t *testing.T, s *suite) {
 	if next := after.tokens.str("refresh_token"); next != "" && next != token {
 		t.Error("the refresh token was replaced")
 	}
-	if got := s.first.unbound().userinfo(t, http.MethodGet, after.scheme(), after.access); got.status != http.StatusUnauthorized {
+	if got := s.first.unbound(t).userinfo(t, http.MethodGet, after.scheme(), after.access); got.status != http.StatusUnauthorized {
 		t.Errorf("the new access token without a proof: %d", got.status)
 	}
 	s.pass(t, 2*time.Second)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -63,6 +64,7 @@ type op struct {
 	issuer    string
 	clockFile string
 	file      string       // of its configuration
+	trusts    *authority   // of its TLS; nil: http
 	offset    atomic.Int64 // of the clock, in nanoseconds
 	metadata  map[string]any
 	jwks      []byte
@@ -76,8 +78,20 @@ const person = "camille"
 // start runs a broker with these clients.
 func start(t *testing.T, clients string) *op {
 	t.Helper()
+	return startTLS(t, clients, nil)
+}
+
+// startTLS runs one that speaks TLS with a certificate of this authority, if there is
+// one.
+func startTLS(t *testing.T, clients string, trusts *authority) *op {
+	t.Helper()
 	dir, port := t.TempDir(), freePort(t)
-	o := &op{issuer: fmt.Sprintf("http://localhost:%d", port), clockFile: filepath.Join(dir, "clock"), http: &http.Client{Timeout: 30 * time.Second}}
+	o := &op{issuer: fmt.Sprintf("http://localhost:%d", port), clockFile: filepath.Join(dir, "clock"), trusts: trusts}
+	if trusts != nil {
+		o.issuer = strings.Replace(o.issuer, "http", "https", 1)
+		clients = strings.ReplaceAll(documented(t, "mutual TLS"), "tls/", trusts.dir+"/") + clients
+	}
+	o.http = &http.Client{Timeout: 30 * time.Second, Transport: trusts.transport(t, tls.Certificate{})}
 	t.Cleanup(o.http.CloseIdleConnections)
 	o.pass(t, 0)
 	o.file = filepath.Join(dir, "voussoir.yaml")
