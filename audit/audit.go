@@ -35,6 +35,9 @@ const (
 	TokenRefreshed      Kind = "token.refreshed"      // by a refresh token; claims: none leave
 	RefreshReused       Kind = "refresh.reused"       // a used one came again: its family is ended
 	RefreshMisused      Kind = "refresh.misused"      // by another client, or with another key
+	SessionEnded        Kind = "session.ended"        // she logged out, or another person signed in; client: the service that asked
+	LogoutDelivered     Kind = "logout.delivered"     // a service took the news of the end
+	LogoutFailed        Kind = "logout.failed"        // it did not, and is not told again; outcome: why
 	KeyGenerated        Kind = "key.generated"
 	KeyRotated          Kind = "key.rotated"
 	KeyRevoked          Kind = "key.revoked"

@@ -108,7 +108,7 @@ func upstream(t *testing.T, redirectURI, auth string) (broker string) {
 	_, broker = serve(t, "", interopConfig(t, idp, secret, redirectURI, auth))
 	env := []string{
 		fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + secret,
-		"REDIRECT_URI=" + broker + "/callback/upstream",
+		"REDIRECT_URI=" + broker + "/callback/upstream", "POST_LOGOUT_URI=" + broker + "/logout/return",
 	}
 	launch(t, env, fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), node(t), "counterparts/oidc-provider.mjs")
 	return broker
@@ -158,7 +158,7 @@ func wantMinimal(t *testing.T, got map[string]any, email bool) {
 		}
 	}
 	// Some libraries hand on the ID token's claims and userinfo as one.
-	protocolsOwn := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash"}
+	protocolsOwn := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "sid"}
 	for k := range got {
 		if _, ok := want[k]; !ok && !slices.Contains(protocolsOwn, k) {
 			t.Errorf("claim %s arrived and nobody agreed to it", k)

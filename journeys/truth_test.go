@@ -26,6 +26,7 @@ type truthWorld struct {
 	doc    map[string]any
 
 	certificates map[string]tls.Certificate // of clients, by their method
+	told         chan string                // logout tokens
 }
 
 const allClaims = "given_name family_name preferred_username birthdate gender birthplace birthcountry email age_over_15 age_over_16 age_over_18 idp_id amr"
@@ -90,6 +91,7 @@ policies:
 	client("refreshes", secretAuth("client_secret_basic")+"\n    refresh_tokens: { max: P180D }\n")
 	client("client_secret_post", secretAuth("client_secret_post")+"\n")
 	client("none", "    token_endpoint_auth_method: none\n")
+	w.leaver(t, client)
 	requestClients(client, algs, string(jwks))
 	client("bound", secretAuth("client_secret_basic")+"\n    dpop_bound_access_tokens: true\n")
 	certificates := &strings.Builder{}
@@ -327,6 +329,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		again, err := s.refresh(t.Context(), tk.RefreshToken)
 		return can(err == nil && again.Status == 200 && payload(t, again.IDToken)["sub"] == payload(t, tk.IDToken)["sub"])
 	})
+	w.logout(t, basic)
 	w.requests(t, each, can, published)
 	w.tokens(t, each, can, published)
 	w.proofs(t, each, can)
@@ -391,6 +394,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		"prompt_values_supported", "ui_locales_supported", "token_endpoint_auth_methods_supported",
 		"token_endpoint_auth_signing_alg_values_supported", "id_token_signing_alg_values_supported", "claims_supported",
 	}
+	tried = append(tried, triedLogout()...)
 	tried = append(tried, triedRequests()...)
 	tried = append(tried, triedTokens()...)
 	tried = append(tried, "dpop_signing_alg_values_supported", w.registration(t))

@@ -276,6 +276,9 @@ func (k *testKeys) Seal(purpose string, aad, plaintext []byte) ([]byte, error) {
 }
 
 func (k *testKeys) Open(purpose string, aad, sealed []byte) ([]byte, error) {
+	if len(sealed) < 12 {
+		return nil, errors.New("too short")
+	}
 	return k.aead.Open(nil, sealed[:12], sealed[12:], append([]byte(purpose+"\x00"), aad...))
 }
 

@@ -71,6 +71,7 @@ type family struct {
 	Grant    login.GrantID
 	Client   protocol.ClientID
 	Subject  identity.Sub
+	SID      string // of the session that she signed in with
 	Scopes   []protocol.Scope
 	Audience []string
 	Details  []protocol.Detail // RFC 9396; what she agreed to

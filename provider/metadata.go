@@ -55,6 +55,11 @@ type metadataDocument struct {
 
 	DPoPAlgs             []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
 	RegistrationEndpoint string   `json:"registration_endpoint,omitempty"`
+	EndSessionEndpoint   string   `json:"end_session_endpoint"`
+	FrontChannel         bool     `json:"frontchannel_logout_supported"`
+	FrontChannelSession  bool     `json:"frontchannel_logout_session_supported"`
+	BackChannel          bool     `json:"backchannel_logout_supported"`
+	BackChannelSession   bool     `json:"backchannel_logout_session_supported"`
 
 	RevocationEndpoint    string               `json:"revocation_endpoint"`
 	IntrospectionEndpoint string               `json:"introspection_endpoint"`
@@ -76,7 +81,7 @@ type metadataDocument struct {
 }
 
 func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument {
-	names := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "email_verified"}
+	names := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "sid", "email_verified"}
 	for _, c := range protocol.Claims() {
 		names = append(names, string(c))
 	}
@@ -109,7 +114,12 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		RequestObjectAlgs:     signingAlgs(),
 		IssParameter:          true,
 
-		DPoPAlgs: dpopAlgs(),
+		DPoPAlgs:            dpopAlgs(),
+		EndSessionEndpoint:  p.Issuer + PathLogout,
+		FrontChannel:        true,
+		FrontChannelSession: true,
+		BackChannel:         true,
+		BackChannelSession:  true,
 
 		RevocationEndpoint:    p.Issuer + PathRevoke,
 		IntrospectionEndpoint: p.Issuer + PathIntrospect,

@@ -7,8 +7,9 @@
 // Read in the order of a login: harden.go, cors.go, par.go, requestobject.go, authorize.go,
 // authorize_params.go, codes.go (login calls it), answer.go, jarm.go, token.go,
 // certificate.go, confirmation.go, dpop.go, families.go, refresh.go, accesstoken.go,
-// idtoken.go, userinfo.go, revoke.go, introspect.go, encrypt.go; and, for services that
-// register by API, register.go.
+// idtoken.go, userinfo.go, revoke.go, introspect.go, encrypt.go; then logout.go,
+// logout_request.go and backchannel.go; and, for services that register by API,
+// register.go.
 package provider
 
 import (
@@ -36,6 +37,7 @@ const (
 	PathPAR           = "/par" // RFC 9126
 	PathToken         = "/token"
 	PathUserInfo      = "/userinfo"
+	PathLogout        = "/logout" // OpenID Connect RP-Initiated Logout
 	PathJWKS          = "/jwks"
 	PathDiscovery     = "/.well-known/openid-configuration"       // OpenID Connect Discovery section 4
 	PathOAuthMetadata = "/.well-known/oauth-authorization-server" // RFC 8414 section 3
@@ -46,6 +48,7 @@ func Paths() []string {
 	return []string{
 		PathAuthorize, PathPAR, PathToken, PathUserInfo, PathJWKS, PathDiscovery, PathOAuthMetadata, PathRevoke, PathIntrospect,
 		PathRegister,
+		PathLogout, pathLogoutAnswer, pathLogoutReturn,
 	}
 }
 
@@ -87,6 +90,10 @@ type Site interface {
 	PageFromAnySite(name string, h web.Handler) http.Handler
 	API(name string, h web.Handler) http.Handler
 	FormPost(w http.ResponseWriter, r *http.Request, p web.FormPostPage) error
+	Page(name string, h web.Handler) http.Handler
+	Lang(r *http.Request, uiLocales []string) string
+	Logout(w http.ResponseWriter, r *http.Request, p web.LogoutPage) error
+	LoggedOut(w http.ResponseWriter, r *http.Request, p web.LoggedOutPage) error
 }
 
 // StartFunc begins a visit and says where the browser goes and with which
@@ -99,6 +106,7 @@ type Config struct {
 	Issuer     string                                 // https://host[:port], without path or slash at the end
 	Clients    func() *clients.Set                    // the current set; called once per request
 	Start      StartFunc                              //
+	Sessions   Sessions                               //
 	Codes      *Codes                                 //
 	Once       OnceStore                              //
 	Keys       Keys                                   //
@@ -142,12 +150,16 @@ func New(cfg Config) (*Provider, error) {
 	p.library = newLibrary(p)
 	p.routes = map[string]http.Handler{
 		// Services post the request from their own site (OpenID Connect Core section 3.1.2.1).
-		PathAuthorize:     cfg.Site.PageFromAnySite("authorize", rule{methods: []string{"GET", "POST"}, page: true, query: true}.guard(p.authorize)),
-		PathPAR:           cfg.Site.API("par", p.crossOrigin("POST", rule{methods: []string{"POST"}}.guard(p.byNamed(p.par)))),
-		PathToken:         cfg.Site.API("token", p.crossOrigin("POST", rule{methods: []string{"POST"}}.guard(p.byNamed(p.token)))),
-		PathUserInfo:      cfg.Site.API("userinfo", p.crossOrigin("GET, POST", rule{methods: []string{"GET", "POST"}}.guard(p.userInfo))),
-		PathRevoke:        cfg.Site.API("revoke", p.crossOrigin("POST", rule{methods: []string{"POST"}}.guard(p.byNamed(p.revoke)))),
-		PathIntrospect:    cfg.Site.API("introspect", rule{methods: []string{"POST"}}.guard(p.introspect)),
+		PathAuthorize:  cfg.Site.PageFromAnySite("authorize", rule{methods: []string{"GET", "POST"}, page: true, query: true}.guard(p.authorize)),
+		PathPAR:        cfg.Site.API("par", p.crossOrigin("POST", rule{methods: []string{"POST"}}.guard(p.byNamed(p.par)))),
+		PathToken:      cfg.Site.API("token", p.crossOrigin("POST", rule{methods: []string{"POST"}}.guard(p.byNamed(p.token)))),
+		PathUserInfo:   cfg.Site.API("userinfo", p.crossOrigin("GET, POST", rule{methods: []string{"GET", "POST"}}.guard(p.userInfo))),
+		PathRevoke:     cfg.Site.API("revoke", p.crossOrigin("POST", rule{methods: []string{"POST"}}.guard(p.byNamed(p.revoke)))),
+		PathIntrospect: cfg.Site.API("introspect", rule{methods: []string{"POST"}}.guard(p.introspect)),
+		// A service may post its request; no cookie counts there.
+		PathLogout:        cfg.Site.PageFromAnySite("logout", rule{methods: []string{"GET", "POST"}, page: true, query: true}.guard(p.logout)),
+		pathLogoutAnswer:  cfg.Site.Page("logout.answer", rule{methods: []string{"POST"}, page: true}.guard(p.logoutAnswer)),
+		pathLogoutReturn:  cfg.Site.Page("logout.return", rule{methods: []string{"GET"}, page: true, query: true}.guard(p.logoutReturn)),
 		PathJWKS:          cfg.Site.API("jwks", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveJWKS)),
 		PathDiscovery:     cfg.Site.API("discovery", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
 		PathOAuthMetadata: cfg.Site.API("metadata", rule{methods: []string{"GET", "HEAD"}, query: true, public: true}.guard(p.serveMetadata)),
@@ -169,7 +181,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (cfg Config) check() error {
 	missing := map[string]bool{
-		"Clients": cfg.Clients == nil, "Start": cfg.Start == nil, "Codes": cfg.Codes == nil,
+		"Clients": cfg.Clients == nil, "Start": cfg.Start == nil, "Sessions": cfg.Sessions == nil, "Codes": cfg.Codes == nil,
 		"Once": cfg.Once == nil, "Keys": cfg.Keys == nil, "ClientKeys": cfg.ClientKeys == nil,
 		"Deriver": cfg.Deriver == nil, "Audit": cfg.Audit == nil, "Site": cfg.Site == nil, "Note": cfg.Note == nil,
 		"Log": cfg.Log == nil, "ACRs": cfg.ACRs == nil, "Now": cfg.Now == nil,

@@ -142,7 +142,7 @@ func narrowGrant(f family, form url.Values) (login.Grant, error) {
 	}
 	audience, err := narrowed(form["resource"], f.Audience)
 	return login.Grant{
-		ID: f.Grant, Client: f.Client, Scopes: scopes, Audience: audience, Details: f.Details, ACR: f.ACR, AuthTime: f.AuthTime,
+		ID: f.Grant, SID: f.SID, Client: f.Client, Scopes: scopes, Audience: audience, Details: f.Details, ACR: f.ACR, AuthTime: f.AuthTime,
 		Released: identity.Identity{}.Release(f.Subject, nil), Person: f.Person, SealKey: f.SealKey,
 	}, err
 }
@@ -155,7 +155,7 @@ func (p *Provider) offer(ctx context.Context, c *clients.Client, g login.Grant, 
 		return "", nil
 	}
 	f := family{
-		Grant: g.ID, Client: g.Client, Subject: g.Released.Sub(), Scopes: g.Scopes, Audience: g.Audience, Details: g.Details, ACR: g.ACR, AuthTime: g.AuthTime,
+		Grant: g.ID, Client: g.Client, Subject: g.Released.Sub(), SID: g.SID, Scopes: g.Scopes, Audience: g.Audience, Details: g.Details, ACR: g.ACR, AuthTime: g.AuthTime,
 		Person: g.Person, SealKey: g.SealKey, Started: now, Until: g.OfflineUntil,
 	}
 	if c.AuthMethod == clients.Public {

@@ -592,3 +592,21 @@ func TestRefresh_WhoCanWriteToTheStoreCannotMakeATokenGood(t *testing.T) {
 	}
 	w.wantError(w.refresh("keeper", string(forged)), 503, "temporarily_unavailable")
 }
+
+// Logging out at a service ends what it may do while she is away. Another service
+// keeps what she agreed to there (OpenID Connect Back-Channel Logout section 2.7).
+func TestRefresh_LogoutAtTheServiceEndsIt_LO07(t *testing.T) {
+	w := newWorld(t)
+	until := w.p.Now().Add(180 * day)
+	first := w.signIn("keeper")
+	gone := func(asked protocol.ClientID) {
+		t.Helper()
+		if err := w.codes.Ended(t.Context(), asked, []login.Departure{{Client: "keeper", Grant: grant().ID, OfflineUntil: until}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone("library")
+	second := w.tokens(w.refresh("keeper", first.Refresh))
+	gone("keeper")
+	w.wantGone("keeper", second.Refresh, second.Access)
+}

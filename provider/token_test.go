@@ -204,7 +204,7 @@ func TestToken_NoneOutlivesTheMemoryOfItsCode_TK04(t *testing.T) {
 func TestToken_StrangeCodes_TK08(t *testing.T) {
 	w := newWorld(t).serve()
 	code := w.code()
-	elsewhere, err := NewCodes(CodesConfig{Issuer: "https://staging.example", Clients: w.p.Clients, Grants: w.store, Once: w.store, Refresh: w.families, Sealer: w.keys, Keys: w.keys, Site: w.p.Site, Now: w.p.Now})
+	elsewhere, err := NewCodes(CodesConfig{Issuer: "https://staging.example", Clients: w.p.Clients, Grants: w.store, Once: w.store, Refresh: w.families, Sealer: w.keys, Keys: w.keys, Site: w.p.Site, Notices: w.queue, Audit: w.audit, Now: w.p.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

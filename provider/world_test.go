@@ -58,6 +58,8 @@ type world struct {
 	families *memoryFamilies
 	keys     *testKeys
 	audit    *memoryAudit
+	live     *liveSessions
+	queue    *memoryQueue
 	logs     *lockedBuffer
 
 	mu       sync.Mutex
@@ -72,7 +74,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{
 		t: t, now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
 		store: &memory{grants: map[Digest]StoredGrant{}, once: map[string]bool{}, revoked: map[login.GrantID]bool{}},
-		keys:  sharedKeys(), audit: &memoryAudit{}, logs: &lockedBuffer{}, set: clients.NewSet(testClients()...),
+		keys:  sharedKeys(), audit: &memoryAudit{}, live: &liveSessions{}, queue: &memoryQueue{}, logs: &lockedBuffer{}, set: clients.NewSet(testClients()...),
 		acrs: []protocol.ACR{protocol.EIDAS1, protocol.EIDAS2},
 	}
 	w.families = &memoryFamilies{families: map[Digest]StoredFamily{}, ended: map[login.GrantID]bool{}, ends: map[protocol.ClientID]time.Time{}, audit: w.audit}
@@ -83,12 +85,12 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.codes, err = NewCodes(CodesConfig{Issuer: issuer, Clients: current, Grants: w.store, Once: w.store, Refresh: w.families, Sealer: w.keys, Keys: w.keys, Site: site, Now: clock})
+	w.codes, err = NewCodes(CodesConfig{Issuer: issuer, Clients: current, Grants: w.store, Once: w.store, Refresh: w.families, Sealer: w.keys, Keys: w.keys, Site: site, Notices: w.queue, Audit: w.audit, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.p, err = New(Config{
-		Issuer: issuer, Clients: current, Start: w.start, Codes: w.codes, Once: w.store, Keys: w.keys,
+		Issuer: issuer, Clients: current, Start: w.start, Sessions: w.live, Codes: w.codes, Once: w.store, Keys: w.keys,
 		ClientKeys: func(c *clients.Client) (KeySet, error) { return keys.NewStatic(c.JWKS) },
 		Deriver:    w.keys, Audit: w.audit, Site: site, Note: web.Note, Now: clock,
 		Log: log, ACRs: func() []protocol.ACR { w.mu.Lock(); defer w.mu.Unlock(); return w.acrs },

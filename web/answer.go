@@ -20,14 +20,15 @@ const retryAfter = "10"
 func Codes() []Code {
 	return []Code{
 		FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid,
-		ProviderUnknown, CallbackInvalid, CrossSite, NotFound, MethodNotAllowed, TooLarge, Unavailable, Internal,
+		ProviderUnknown, CallbackInvalid, LogoutInvalid, LogoutRedirectInvalid, CrossSite, NotFound, MethodNotAllowed, TooLarge, Unavailable, Internal,
 	}
 }
 
 // Status is the HTTP status that a code answers; 500 for one that we do not know.
 func (c Code) Status() int {
 	switch c {
-	case FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid, ProviderUnknown, CallbackInvalid:
+	case FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid, ProviderUnknown, CallbackInvalid,
+		LogoutInvalid, LogoutRedirectInvalid:
 		return http.StatusBadRequest
 	case CrossSite:
 		return http.StatusForbidden

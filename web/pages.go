@@ -23,7 +23,10 @@ var templateFiles embed.FS
 // pageSet is every page in one language, with the words already in it: a page is
 // rendered for each step of each sign-in, and looking up forty messages each
 // time would cost more than the rest of the page.
-type pageSet struct{ choose, consent, failure, formPost, wait, home *template.Template }
+type pageSet struct {
+	choose, consent, failure, formPost, wait, home *template.Template
+	logout, loggedOut                              *template.Template
+}
 
 // word is [[key]] in a template. The message takes its place before the template
 // is parsed, so its placeholders are escaped like any other field.
@@ -36,6 +39,7 @@ func parsePages(langs []string, all map[string]*words, assets map[string]*asset)
 		for name, t := range map[string]**template.Template{
 			"choose": &p.choose, "consent": &p.consent, "error": &p.failure,
 			"form_post": &p.formPost, "wait": &p.wait, "home": &p.home,
+			"logout": &p.logout, "logged_out": &p.loggedOut,
 		} {
 			var err error
 			if *t, err = parsePage(name, lang, langs, all, assets); err != nil {

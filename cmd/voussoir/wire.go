@@ -20,6 +20,7 @@ import (
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/notices"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/provider"
@@ -43,6 +44,8 @@ type broker struct {
 	records  *sql.Records
 	flows    *sql.Flows
 	log      *audit.Log
+	notices  *notices.Queue
+	kinds    map[string]notices.Kind
 	events   *slog.Logger
 	now      func() time.Time
 	undo     []func() // in the order of opening
@@ -118,12 +121,20 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err != nil {
 		return nil, err
 	}
-	codes, err := provider.NewCodes(provider.CodesConfig{
-		Issuer: c.Issuer, Clients: currentClients, Grants: b.flows, Once: b.records, Refresh: b.records, Sealer: b.ring, Keys: b.ring, Site: site, Now: now,
+	b.notices, err = notices.New(notices.Config{
+		Store: b.records, Client: func() *http.Client { return b.current.Load().toClients }, Now: now, Log: events,
 	})
 	if err != nil {
 		return nil, err
 	}
+	codes, err := provider.NewCodes(provider.CodesConfig{
+		Issuer: c.Issuer, Clients: currentClients, Grants: b.flows, Once: b.records, Refresh: b.records, Sealer: b.ring, Keys: b.ring, Site: site,
+		Notices: b.notices, Audit: b.log, Now: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.kinds = map[string]notices.Kind{provider.NoticeLogout: codes}
 	visits, err := login.New(login.Config{
 		Flows: b.flows, Sessions: b.flows, Sealer: b.ring,
 		Policies:  func() *policies.Table { return b.current.Load().policies },
@@ -145,7 +156,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 			s, err := visits.Start(ctx, req, h)
 			return s.URL, s.Cookies, err
 		},
-		ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
+		Sessions: visits, ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
 		ACRs: func() []protocol.ACR { return b.current.Load().acrs }, Registrar: registrar, Now: now,
 		Certificates: b.certificates(c.ClientCertificates),
 	})
@@ -198,6 +209,7 @@ func (b *broker) run(ctx context.Context) error {
 	g.Go(func() error { return b.records.Run(ctx) })
 	g.Go(func() error { return b.flows.Run(ctx) })
 	g.Go(func() error { return b.watchKeys(ctx) })
+	g.Go(func() error { return b.notices.Run(ctx, b.kinds) })
 	return g.Wait()
 }
 

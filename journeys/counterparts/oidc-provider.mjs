@@ -3,7 +3,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import Provider from 'oidc-provider'
 
-const { PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, JWKS_URI } = process.env
+const { PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, JWKS_URI, POST_LOGOUT_URI } = process.env
 const issuer = `http://127.0.0.1:${PORT}`
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
@@ -17,6 +17,7 @@ const people = {
 const provider = new Provider(issuer, {
   clients: [{
     client_id: CLIENT_ID, redirect_uris: [REDIRECT_URI],
+    post_logout_redirect_uris: POST_LOGOUT_URI ? [POST_LOGOUT_URI] : [],
     ...(JWKS_URI
       ? { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256', jwks_uri: JWKS_URI }
       : { client_secret: CLIENT_SECRET }),

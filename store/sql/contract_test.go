@@ -7,6 +7,7 @@ import (
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/notices"
 	"github.com/voussoir-id/voussoir/provider"
 	"github.com/voussoir-id/voussoir/store/sql"
 	"github.com/voussoir-id/voussoir/store/storetest"
@@ -49,6 +50,12 @@ func TestContracts(t *testing.T) {
 	})
 	t.Run("sessions", func(t *testing.T) {
 		storetest.Sessions(t, func(t *testing.T) login.SessionStore { return openFlows(t, t.TempDir()) })
+	})
+	t.Run("endings", func(t *testing.T) {
+		storetest.Endings(t, func(t *testing.T) storetest.SessionsAndGrants { return openFlows(t, t.TempDir()) })
+	})
+	t.Run("notices", func(t *testing.T) {
+		storetest.Notices(t, func(t *testing.T) notices.Store { return openRecords(t, t.TempDir()) })
 	})
 	t.Run("grants", func(t *testing.T) {
 		storetest.Grants(t, func(t *testing.T) provider.GrantStore { return openFlows(t, t.TempDir()) })

@@ -7,6 +7,7 @@ import (
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/consent"
 	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/notices"
 	"github.com/voussoir-id/voussoir/provider"
 	"github.com/voussoir-id/voussoir/registration"
 )
@@ -27,6 +28,7 @@ var (
 	_ provider.OnceStore    = (*Records)(nil)
 	_ provider.RefreshStore = (*Records)(nil)
 	_ registration.Store    = (*Records)(nil)
+	_ notices.Store         = (*Records)(nil)
 )
 
 // OpenRecords opens records.db in cfg.Dir, creating or migrating it. The caller

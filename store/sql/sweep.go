@@ -126,7 +126,9 @@ func (f *Flows) Sweep(ctx context.Context, now time.Time) (int64, error) {
 	grants, err3 := f.grants.sweep(ctx, f.db, now)
 	// After the grants: a tombstone must not be gone while what it kills is there.
 	revoked, err4 := f.db.batches(ctx, removeRevoked, now)
-	return flows + sessions + grants + revoked, wrap(errors.Join(err1, err2, err3, err4), "sweep flows")
+	joined, err5 := f.joined.sweep(ctx, f.db, now)
+	ended, err6 := f.db.batches(ctx, removeEnded, now)
+	return flows + sessions + grants + revoked + joined + ended, wrap(errors.Join(err1, err2, err3, err4, err5, err6), "sweep flows")
 }
 
 // Run sweeps every Config.SweepEvery until ctx ends, and then returns nil. A

@@ -42,7 +42,7 @@ func (c *checker) client(i int) {
 	c.origins(k, path)
 	c.detailTypes(k, path)
 	c.certificateBound(k, path)
-	c.clientLater(k, path)
+	c.logout(k, path)
 }
 
 func (c *checker) redirects(k *Client, path string) {
@@ -286,11 +286,5 @@ func (c *checker) requests(k *Client, path string) {
 		c.add(at, quote(k.AccessTokenLifetime)+" "+err.Error(), "access_token_lifetime: PT60S")
 	case period.Years+period.Months+period.Days > 0 || clock > maxAccessToken || clock < time.Second:
 		c.add(at, "an access token lives between one second and one hour", "access_token_lifetime: PT60S")
-	}
-}
-
-func (c *checker) clientLater(k *Client, path string) {
-	if len(k.PostLogoutRedirectURIs) > 0 {
-		c.warn(path+".post_logout_redirect_uris", "logout is not available in this version: nobody is sent there", "[], or leave it for later")
 	}
 }

@@ -21,6 +21,7 @@ func (c *checker) provider(i int) {
 	}
 	c.uri(path+".issuer", p.Issuer)
 	c.endpoints(p, path)
+	c.leaving(p, path)
 	c.credential(p, path)
 	c.provideScopes(p, path)
 	c.levels(p, path)

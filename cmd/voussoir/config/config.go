@@ -144,6 +144,13 @@ type Provider struct {
 	UserInfoEndpoint string `yaml:"userinfo_endpoint" eg:"https://idp.example/userinfo"`
 	// JWKSURI is used with authorization_endpoint. Default: discovered.
 	JWKSURI string `yaml:"jwks_uri" eg:"https://idp.example/jwks"`
+	// EndSessionEndpoint, with authorization_endpoint, is where people log out of the
+	// provider. Default: discovered, or none.
+	EndSessionEndpoint string `yaml:"end_session_endpoint" eg:"https://idp.example/logout"`
+	// Logout is relay or off: whether a person who logs out here is sent to the
+	// provider to log out there too, where it offers that (docs/logout.md). Our
+	// issuer followed by /logout/return must be registered there. Default relay.
+	Logout string `yaml:"logout" jsonschema:"enum=relay,enum=off" eg:"relay"`
 	// ClientID is our client id at the provider. Required.
 	ClientID string `yaml:"client_id" jsonschema:"required" eg:"voussoir"`
 	// ClientSecret is our secret there, in plain text: with development: true only.
@@ -213,8 +220,8 @@ type Client struct {
 	// RedirectURIs are where answers may go, compared byte for byte: https, or
 	// loopback http with development: true. At least one.
 	RedirectURIs []string `yaml:"redirect_uris" jsonschema:"required" eg:"[https://service.example/callback]"`
-	// PostLogoutRedirectURIs are where a person may be sent after logging out. Of no
-	// effect in this version. Default [].
+	// PostLogoutRedirectURIs are where a person may be sent after logging out, compared
+	// byte for byte (docs/logout.md). Default [].
 	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris" eg:"[https://service.example/]"`
 	// Profile is a whole set of rules by one name: franceconnect takes what a service
 	// of FranceConnect v2 sends, fapi2 demands what the FAPI 2.0 Security Profile does
@@ -227,6 +234,16 @@ type Client struct {
 	// AuthorizationDetailsTypes are the types of authorization details (RFC 9396) that
 	// it may ask for. This version has none. Default [].
 	AuthorizationDetailsTypes []string `yaml:"authorization_details_types" eg:"[]"`
+	// FrontChannelLogoutURI is a page of the service that a hidden frame in the
+	// person's browser loads when her session ends, with iss and sid; on the scheme,
+	// host and port of one of its redirect URIs. Default "": none.
+	FrontChannelLogoutURI string `yaml:"frontchannel_logout_uri" eg:"https://service.example/logged-out"`
+	// BackChannelLogoutURI is where we post a signed logout token when a session ends.
+	// Default "": the service is not told.
+	BackChannelLogoutURI string `yaml:"backchannel_logout_uri" eg:"https://service.example/backchannel-logout"`
+	// BackChannelLogoutSessionRequired: the service needs sid in the logout token. It
+	// is always there, and false changes nothing. Default false.
+	BackChannelLogoutSessionRequired bool `yaml:"backchannel_logout_session_required" eg:"true"`
 	// TokenEndpointAuthMethod is how the service proves itself, and the only way
 	// accepted; none is for programs that can keep no secret, in browsers and on
 	// people's devices. Default client_secret_basic, or what its profile says.

@@ -161,9 +161,10 @@ func (c *checker) provide(i int) oidc.Config {
 	if p.AuthorizationEndpoint != "" {
 		out.Endpoints = &oidc.Endpoints{
 			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, UserInfo: p.UserInfoEndpoint,
-			JWKS: p.JWKSURI, IssParameter: p.ISSParameter,
+			JWKS: p.JWKSURI, EndSession: p.EndSessionEndpoint, IssParameter: p.ISSParameter,
 		}
 	}
+	out.Relay = p.Logout != "off"
 	if p.TokenEndpointAuthMethod != "" {
 		out.AuthMethod = oidc.AuthMethod(p.TokenEndpointAuthMethod)
 	}
@@ -216,6 +217,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims),
 	}
 	out.CertificateName, out.CertificateBound = c.certificateName(k), k.CertificateBoundAccessTokens
+	out.FrontChannelLogoutURI, out.BackChannelLogoutURI = k.FrontChannelLogoutURI, k.BackChannelLogoutURI
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
 	out.RefreshIdle, out.RefreshMax, out.KeepRefreshToken = k.RefreshTokens.durations()

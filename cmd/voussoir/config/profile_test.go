@@ -28,7 +28,7 @@ func rulesFor(c *clients.Client) rulesOf {
 func library(t *testing.T, lines ...string) (*clients.Client, Problems) {
 	t.Helper()
 	text := deploy.Example
-	from, to := bytes.Index(text, []byte("    post_logout_redirect_uris: []")), bytes.Index(text, []byte("  - id: tax-appeals"))
+	from, to := bytes.Index(text, []byte("    # Where a person may go after")), bytes.Index(text, []byte("  - id: tax-appeals"))
 	if from < 0 || to < from {
 		t.Fatal("the example has no city-library")
 	}
