@@ -47,6 +47,8 @@ type outcome struct {
 	page     string   // what the last page says in #error data-code
 	lang     string   // of the last page
 	pressed  []string // buttons, in their order
+	ended    string   // what the last page says in #logged-out data-code
+	frames   []string // what was loaded in frames on the way
 	open     open     // the page on which nothing was left to press
 }
 
@@ -80,6 +82,12 @@ func (b *browser) carryOn(o outcome) outcome {
 func (b *browser) walk(at *url.URL, form url.Values, pressed []string) outcome {
 	b.t.Helper()
 	o := outcome{pressed: pressed}
+	framed := func(n *html.Node) bool {
+		if n.Data == "iframe" {
+			o.frames = append(o.frames, attr(n, "src"))
+		}
+		return false
+	}
 	for range 30 {
 		if arrived(at) {
 			o.callback, o.params = bare(at), at.Query()
@@ -99,6 +107,19 @@ func (b *browser) walk(at *url.URL, form url.Values, pressed []string) outcome {
 		if problem := byID(root, "error"); problem != nil {
 			o.page = attr(problem, "data-code")
 			return o
+		}
+		o.ended = attr(byID(root, "logged-out"), "data-code")
+		find(root, framed)
+		if _, to, ok := strings.Cut(resp.Header.Get("Refresh"), "; url="); ok {
+			if link := attr(byID(root, "logout-continue"), "href"); link != to {
+				b.t.Errorf("the page goes on to another address than its link, %q", link)
+			}
+			next, err := at.Parse(to)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			at = next
+			continue
 		}
 		// OAuth 2.0 Form Post Response Mode: without scripts there is a button.
 		if answer := byID(root, "answer"); answer != nil {

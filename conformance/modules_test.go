@@ -75,27 +75,27 @@ var dynamicModules = []module{
 }
 
 var logoutModules = []module{
-	{name: "oidcc-rp-initiated-logout-discovery-endpoint-verification", about: "end_session_endpoint", waits: logout},
-	{name: "oidcc-rp-initiated-logout", about: "back to the service, and prompt=none fails", waits: logout},
-	{name: "oidcc-rp-initiated-logout-bad-post-logout-redirect-uri", about: "no redirect", waits: logout},
-	{name: "oidcc-rp-initiated-logout-modified-id-token-hint", about: "alg none: no redirect", waits: logout},
-	{name: "oidcc-rp-initiated-logout-no-id-token-hint", about: "no redirect without asking", waits: logout},
-	{name: "oidcc-rp-initiated-logout-no-params", about: "logged out on our page", waits: logout},
-	{name: "oidcc-rp-initiated-logout-no-post-logout-redirect-uri", about: "logged out on our page", waits: logout},
-	{name: "oidcc-rp-initiated-logout-no-state", about: "back without state", waits: logout},
-	{name: "oidcc-rp-initiated-logout-only-state", about: "logged out on our page", waits: logout},
-	{name: "oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri", about: "no redirect", waits: logout},
-	{name: "oidcc-rp-initiated-logout-bad-id-token-hint", about: "signed by somebody else: no redirect", waits: logout},
+	{name: "oidcc-rp-initiated-logout-discovery-endpoint-verification", about: "end_session_endpoint"},
+	{name: "oidcc-rp-initiated-logout", about: "back to the service, and prompt=none fails"},
+	{name: "oidcc-rp-initiated-logout-bad-post-logout-redirect-uri", about: "no redirect"},
+	{name: "oidcc-rp-initiated-logout-modified-id-token-hint", about: "alg none: no redirect"},
+	{name: "oidcc-rp-initiated-logout-no-id-token-hint", about: "no redirect without asking"},
+	{name: "oidcc-rp-initiated-logout-no-params", about: "logged out on our page"},
+	{name: "oidcc-rp-initiated-logout-no-post-logout-redirect-uri", about: "logged out on our page"},
+	{name: "oidcc-rp-initiated-logout-no-state", about: "back without state"},
+	{name: "oidcc-rp-initiated-logout-only-state", about: "logged out on our page"},
+	{name: "oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri", about: "no redirect"},
+	{name: "oidcc-rp-initiated-logout-bad-id-token-hint", about: "signed by somebody else: no redirect"},
 }
 
 var frontChannelModules = []module{
-	{name: "oidcc-frontchannel-logout-discovery-endpoint-verification", about: "the two flags", waits: logout},
-	{name: "oidcc-frontchannel-rp-initiated-logout", about: "a frame with iss and sid", waits: logout},
+	{name: "oidcc-frontchannel-logout-discovery-endpoint-verification", about: "the two flags"},
+	{name: "oidcc-frontchannel-rp-initiated-logout", about: "a frame with iss and sid"},
 }
 
 var backChannelModules = []module{
-	{name: "oidcc-backchannel-logout-discovery-endpoint-verification", about: "the two flags", waits: logout},
-	{name: "oidcc-backchannel-rp-initiated-logout", about: "a logout token with sid", waits: logout},
+	{name: "oidcc-backchannel-logout-discovery-endpoint-verification", about: "the two flags"},
+	{name: "oidcc-backchannel-rp-initiated-logout", about: "a logout token with sid"},
 }
 
 // fapi is the prefix of the modules of both FAPI 2.0 plans.

@@ -14,7 +14,14 @@ import (
 // basicSuite is a broker with the clients of docs/certification.md.
 func basicSuite(t *testing.T, mode string) *suite {
 	t.Helper()
-	clients := documented(t, "basic clients")
+	return basicSuiteWith(t, mode, "")
+}
+
+// basicSuiteWith has more lines for each client.
+func basicSuiteWith(t *testing.T, mode, more string) *suite {
+	t.Helper()
+	const line = "    policy: conformance\n"
+	clients := strings.ReplaceAll(documented(t, "basic clients"), line, line+more)
 	for _, id := range []string{"first", "second", "poster"} {
 		clients = strings.ReplaceAll(clients, "SHA256-OF-THE-SECRET-OF-"+id, secretHash("secret-of-"+id))
 	}

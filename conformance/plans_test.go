@@ -15,23 +15,14 @@ type test func(t *testing.T, s *suite)
 // plan is one of the suite's plans.
 type plan struct {
 	name    string // as the suite has it, without "-certification-test-plan" or "-test-plan"
-	run     string // the test that runs it; "": none yet
+	run     string // the test that runs it
 	suite   func(t *testing.T) *suite
 	tests   map[string]test
 	modules []module
 }
 
-// module is one test of a plan. One that waits is not asserted yet: the feature
-// that it is about is not built.
-type module struct {
-	name, about string
-	waits       string
-}
-
-// The features that modules wait for.
-const (
-	logout = "logout"
-)
+// module is one test of a plan.
+type module struct{ name, about string }
 
 // plans is every module that an OpenID provider is asked, in the suite's names.
 func plans() []plan {
@@ -71,9 +62,18 @@ func plans() []plan {
 			suite: func(t *testing.T) *suite { return mtlsSuite(t, true) },
 		},
 		{name: "oidcc-dynamic", run: "TestOidccDynamic", modules: dynamicModules, tests: dynamicTests(), suite: dynamicSuite},
-		{name: "oidcc-rp-initiated-logout", modules: logoutModules},
-		{name: "oidcc-frontchannel-rp-initiated-logout", modules: frontChannelModules},
-		{name: "oidcc-backchannel-rp-initiated-logout", modules: backChannelModules},
+		{
+			name: "oidcc-rp-initiated-logout", run: "TestOidccRPInitiatedLogout", modules: logoutModules, tests: logoutTests(),
+			suite: func(t *testing.T) *suite { return basicSuite(t, "") },
+		},
+		{
+			name: "oidcc-frontchannel-rp-initiated-logout", run: "TestOidccFrontChannelLogout", modules: frontChannelModules,
+			tests: frontChannelTests(), suite: frontChannelSuite,
+		},
+		{
+			name: "oidcc-backchannel-rp-initiated-logout", run: "TestOidccBackChannelLogout", modules: backChannelModules,
+			tests: backChannelTests(), suite: backChannelSuite,
+		},
 	}
 }
 
@@ -100,8 +100,8 @@ func runPlan(t *testing.T, name string) {
 // reasons is the section of docs/divergences.md about modules that we do not run.
 const reasons = "## Conformance modules that do not apply"
 
-// TestPlans_EachModuleHasATestOrAReason: a module is tested, or waits for a feature
-// by name, or docs/divergences.md says why it does not apply; and never two of them.
+// TestPlans_EachModuleHasATestOrAReason: a module is tested, or docs/divergences.md
+// says why it does not apply, and never both.
 func TestPlans_EachModuleHasATestOrAReason(t *testing.T) {
 	text, err := os.ReadFile("../docs/divergences.md")
 	if err != nil {
@@ -116,23 +116,13 @@ func TestPlans_EachModuleHasATestOrAReason(t *testing.T) {
 	for _, m := range regexp.MustCompile("`((?:oidcc|fapi2)-[^`]+)`").FindAllStringSubmatch(section, -1) {
 		excused[m[1]] = true
 	}
-	known, waiting := map[string]bool{}, map[string]int{}
+	known := map[string]bool{}
 	for _, p := range plans() {
 		tests := maps.Clone(p.tests)
 		for _, m := range p.modules {
 			known[m.name] = true
-			ways := 0
-			for _, is := range []bool{tests[m.name] != nil, m.waits != "", excused[m.name]} {
-				if is {
-					ways++
-				}
-			}
-			if ways != 1 || m.about == "" {
-				t.Errorf("%s: %s has a test: %v, waits for %q, has a reason: %v; want one of the three",
-					p.name, m.name, tests[m.name] != nil, m.waits, excused[m.name])
-			}
-			if m.waits != "" {
-				waiting[m.waits]++
+			if (tests[m.name] != nil) == excused[m.name] || m.about == "" {
+				t.Errorf("%s: %s has a test: %v, has a reason: %v; want one of the two", p.name, m.name, tests[m.name] != nil, excused[m.name])
 			}
 			delete(tests, m.name)
 		}
@@ -145,5 +135,4 @@ func TestPlans_EachModuleHasATestOrAReason(t *testing.T) {
 			t.Errorf("docs/divergences.md excuses %s, which is in no plan", name)
 		}
 	}
-	t.Logf("modules that wait for a feature: %v", waiting)
 }

@@ -17,10 +17,11 @@ import (
 type suite struct {
 	*op
 	first, second *client
-	mode          string // response_mode; "": the default
-	pkce          bool   // each request has a challenge
-	pushed        bool   // by PAR (RFC 9126)
-	signed        bool   // as request objects (RFC 9101)
+	mode          string               // response_mode; "": the default
+	pkce          bool                 // each request has a challenge
+	pushed        bool                 // by PAR (RFC 9126)
+	signed        bool                 // as request objects (RFC 9101)
+	notices       <-chan *http.Request // that services got from the broker
 }
 
 // request is an authorization request.
