@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"crypto/tls"
 	"io"
 	"net/http"
@@ -27,6 +28,7 @@ var (
 // A fresh one has never been here.
 type browser struct {
 	t       *testing.T
+	at      string                       // the issuer; its answers are looked at more closely
 	cookies map[string]map[string]string // by host
 	plain   bool                         // sends no Origin, as browsers did until about 2020
 	press   []string                     // the ids of the buttons, the first of them that is there
@@ -34,7 +36,7 @@ type browser struct {
 }
 
 func (o *op) browser(t *testing.T) *browser {
-	return &browser{t: t, cookies: map[string]map[string]string{}, press: agree, http: o.trusts.transport(t, tls.Certificate{})}
+	return &browser{t: t, at: o.issuer, cookies: map[string]map[string]string{}, press: agree, http: o.trusts.transport(t, tls.Certificate{})}
 }
 
 // outcome is where a visit ended: at the suite, with the parameters that arrived,
@@ -184,7 +186,14 @@ func (b *browser) load(at *url.URL, form url.Values) (*http.Response, *html.Node
 		b.t.Fatalf("%s %s: %v", method, at.Path, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	root, err := html.Parse(resp.Body)
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if strings.HasPrefix(at.String(), b.at+"/") {
+		wellAnswered(b.t, at.Path, resp, page)
+	}
+	root, err := html.Parse(bytes.NewReader(page))
 	if err != nil {
 		b.t.Fatal(err)
 	}

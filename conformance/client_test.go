@@ -154,7 +154,7 @@ func (o *op) exchangeBy(t *testing.T, via *http.Client, method, path string, for
 		t.Fatal(err)
 	}
 	if form != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded;charset=UTF-8") // as the suite has it
 	}
 	if prepare != nil {
 		prepare(req)
@@ -169,6 +169,7 @@ func (o *op) exchangeBy(t *testing.T, via *http.Client, method, path string, for
 		t.Fatal(err)
 	}
 	_ = json.Unmarshal(r.text, &r.body) // no JSON: no body
+	wellSaid(t, path, r)
 	return r
 }
 

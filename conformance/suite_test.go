@@ -138,6 +138,7 @@ func (s *suite) arrive(t *testing.T, r *request, o outcome) outcome {
 	if r.Get("response_mode") == "jwt" {
 		o.params = s.opened(t, r.client, o.params)
 	}
+	wellReturned(t, o.params)
 	if o.params.Get("iss") != s.issuer || o.params.Get("state") != r.Get("state") || len(o.params["state"]) > 1 {
 		t.Errorf("iss %q, state %q, want %q and %q", o.params.Get("iss"), o.params["state"], s.issuer, r.Get("state"))
 	}
