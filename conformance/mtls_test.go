@@ -186,11 +186,38 @@ func certificateTests() map[string]test {
 			if s.metadata["tls_client_certificate_bound_access_tokens"] != true || !slices.Contains(s.list("token_endpoint_auth_methods_supported"), "tls_client_auth") {
 				t.Errorf("discovery has %v", s.metadata)
 			}
+			oldTLS(t, s)
 		},
 		"ensure-holder-of-key-required": certificateRequired,
 		"refresh-token":                 fapiRefreshToken,
 		"happy-flow":                    boundHappyFlow,
 	})
+}
+
+// oldTLS tries what FAPI 2.0 section 5.2.1 and BCP 195 rule out.
+func oldTLS(t *testing.T, s *suite) {
+	t.Helper()
+	for name, change := range map[string]func(*tls.Config){
+		"TLS 1.0": func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10 },
+		"TLS 1.1": func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS11, tls.VersionTLS11 },
+		"a cipher without forward secrecy": func(c *tls.Config) {
+			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}
+		},
+		"a cipher with CBC": func(c *tls.Config) {
+			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
+		},
+		"TLS 1.2": func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 },
+	} {
+		tr := s.trusts.transport(t, tls.Certificate{})
+		change(tr.TLSClientConfig)
+		resp, err := (&http.Client{Transport: tr, Timeout: 30 * time.Second}).Get(s.issuer + "/jwks") //nolint:noctx // the client has a time limit
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		if (err == nil) != (name == "TLS 1.2") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // RFC 8705 section 3.1: an access token that is bound to a certificate says so to

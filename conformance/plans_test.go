@@ -35,7 +35,11 @@ func plans() []plan {
 		},
 		{
 			name: "oidcc-formpost-basic", run: "TestOidccFormpostBasic", modules: basicModules, tests: basicTests(),
-			suite: func(t *testing.T) *suite { return basicSuite(t, "form_post") },
+			suite: func(t *testing.T) *suite {
+				s := basicSuite(t, "form_post")
+				s.plain = true
+				return s
+			},
 		},
 		{
 			name: "oidcc-config", run: "TestOidccConfig", modules: configModules,

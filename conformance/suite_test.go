@@ -18,6 +18,7 @@ type suite struct {
 	*op
 	first, second *client
 	mode          string               // response_mode; "": the default
+	plain         bool                 // browsers that do not say where a form comes from
 	pkce          bool                 // each request has a challenge
 	pushed        bool                 // by PAR (RFC 9126)
 	signed        bool                 // as request objects (RFC 9101)
@@ -53,6 +54,14 @@ func (s *suite) request(c *client) *request {
 		r.Set("code_challenge_method", "S256")
 	}
 	return r
+}
+
+// browser is a fresh one.
+func (s *suite) browser(t *testing.T) *browser {
+	t.Helper()
+	b := s.op.browser(t)
+	b.plain = s.plain
+	return b
 }
 
 // with sets a parameter, and without takes one away.
