@@ -88,7 +88,7 @@ func (s *suite) registered(t *testing.T, m metadata) *client {
 // exchangeLater is send for the end of a test, whose own context is over.
 func (o *op) exchangeLater(t *testing.T, method, path, token string) int {
 	t.Helper()
-	req, err := http.NewRequest(method, o.issuer+path, nil) //nolint:noctx // the client has a time limit
+	req, err := http.NewRequest(method, o.issuer+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -210,7 +210,7 @@ func oldTLS(t *testing.T, s *suite) {
 	} {
 		tr := s.trusts.transport(t, tls.Certificate{})
 		change(tr.TLSClientConfig)
-		resp, err := (&http.Client{Transport: tr, Timeout: 30 * time.Second}).Get(s.issuer + "/jwks") //nolint:noctx // the client has a time limit
+		resp, err := (&http.Client{Transport: tr, Timeout: 30 * time.Second}).Get(s.issuer + "/jwks")
 		if err == nil {
 			_ = resp.Body.Close()
 		}
