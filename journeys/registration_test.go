@@ -317,8 +317,8 @@ func TestRegistration_KilledAfterTheAnswer(t *testing.T) {
 }
 
 // oidcc-registration-jwks-uri and -rp-key-rotation: the keys of a registered service
-// are fetched at its address, and again when it says that it has changed (otherwise a
-// new key is looked for once a minute).
+// are fetched at its address, and again when it says that it has changed (strangers
+// may have used up how often a new key is looked for).
 func TestRegistration_KeysAtAnAddress(t *testing.T) {
 	whole(t)
 	var rings []*keys.Ring

@@ -55,6 +55,7 @@ func (l *Loaded) Admit(a Applicant) (*clients.Client, map[string]json.RawMessage
 	if kind, said := free(m["application_type"]).(string); said && kind != "web" && slices.Contains(descriptive(), "application_type") {
 		return nil, nil, protocol.Fail(protocol.InvalidClientMetadata, nil, "application_type: only web applications register here")
 	}
+	offline := token.offline(m)
 	for {
 		c := &checker{
 			decoder: &decoder{at: map[string]position{"": {1, 1}}, bad: map[string]bool{}},
@@ -66,7 +67,7 @@ func (l *Loaded) Admit(a Applicant) (*clients.Client, map[string]json.RawMessage
 		if l.ClientCertificates != nil {
 			c.at["client_certificates"] = position{1, 1}
 		}
-		c.value(written(a, m, token), reflect.ValueOf(&c.f.Clients[0]).Elem(), "clients[0]", reflect.StructField{})
+		c.value(written(a, m, token, offline), reflect.ValueOf(&c.f.Clients[0]).Elem(), "clients[0]", reflect.StructField{})
 		defaults(c.f)
 		c.client(0)
 		mistakes := slices.DeleteFunc(c.problems, func(p Problem) bool { return p.Warning }) // in the order of finding: the first is the root
@@ -220,7 +221,7 @@ func refusal(mistakes Problems) *protocol.Error {
 }
 
 // written is an applicant as an entry of the file.
-func written(a Applicant, m map[string]json.RawMessage, token *InitialToken) *yaml.Node {
+func written(a Applicant, m map[string]json.RawMessage, token *InitialToken, offline map[string]any) *yaml.Node {
 	entry := map[string]any{"id": string(a.ID), "policy": token.Policy, "name": named(m, token)}
 	pkce := token.RequirePKCE
 	if method, _ := free(m["token_endpoint_auth_method"]).(string); public(method) {
@@ -233,6 +234,9 @@ func written(a Applicant, m map[string]json.RawMessage, token *InitialToken) *ya
 	}
 	if token.ExceptionReason != "" {
 		entry["exception_reason"] = token.ExceptionReason
+	}
+	if offline != nil {
+		entry["refresh_tokens"] = offline
 	}
 	if a.Secret != nil {
 		entry["client_secret_sha256"] = hex.EncodeToString(a.Secret)
