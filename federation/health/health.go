@@ -158,7 +158,7 @@ func (m *Monitor) round(ctx context.Context, looks *errgroup.Group) {
 		}
 		if !looks.TryGo(func() error { m.look(ctx, e.ID, c); return nil }) {
 			m.mu.Lock()
-			m.of(e.ID).looking = false
+			m.of(e.ID).looking, m.of(e.ID).next = false, time.Time{}
 			m.mu.Unlock()
 			return
 		}

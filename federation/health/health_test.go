@@ -162,8 +162,13 @@ func TestMonitor_AThousandProvidersAreLookedAtAFewAtATime(t *testing.T) {
 		for i := range 200 {
 			all = append(all, entry(protocol.ProviderID(strings.Repeat("x", i+1)), slow))
 		}
-		run(t, all...)
+		m := run(t, all...)
 		after(time.Minute)
+		for _, e := range all {
+			if !m.State(e.ID).Down {
+				t.Errorf("nobody has looked at provider %d within a minute", len(e.ID))
+			}
+		}
 		if most.Load() != abreast {
 			t.Errorf("%d looks at once, want %d", most.Load(), abreast)
 		}
