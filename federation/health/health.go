@@ -12,6 +12,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -148,34 +149,48 @@ func (m *Monitor) Run(ctx context.Context) error {
 	}
 }
 
-// round begins the looks that are due, as many as there is room for; the others wait
-// for the next round.
+// turn is a look that is due.
+type turn struct {
+	id protocol.ProviderID
+	c  Checker
+	at time.Time
+}
+
+// round begins the looks that are due, as many as there is room for: those that have
+// waited longest first, so that many providers that hang keep no other from its turn.
 func (m *Monitor) round(ctx context.Context, looks *errgroup.Group) {
-	for _, e := range m.cfg.Directory().All() {
-		c, ok := e.Provider.(Checker)
-		if !ok || !m.begin(e.ID) {
-			continue
-		}
-		if !looks.TryGo(func() error { m.look(ctx, e.ID, c); return nil }) {
+	for _, t := range m.due() {
+		if !looks.TryGo(func() error { m.look(ctx, t.id, t.c); return nil }) {
 			m.mu.Lock()
-			m.of(e.ID).looking, m.of(e.ID).next = false, time.Time{}
+			w := m.of(t.id)
+			w.looking = false
+			if !w.next.IsZero() {
+				w.next = t.at
+			}
 			m.mu.Unlock()
-			return
 		}
 	}
 }
 
-// begin takes a look for the caller if it is due and nobody is at it.
-func (m *Monitor) begin(id protocol.ProviderID) bool {
+// due takes all looks that are due for the caller, longest due first; zero is before
+// everything.
+func (m *Monitor) due() []turn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	w := m.of(id)
-	if w.looking || m.cfg.Now().Before(w.next) {
-		return false
+	var out []turn
+	now := m.cfg.Now()
+	for _, e := range m.cfg.Directory().All() {
+		c, ok := e.Provider.(Checker)
+		w := m.of(e.ID)
+		if !ok || w.looking || now.Before(w.next) {
+			continue
+		}
+		out = append(out, turn{e.ID, c, w.next})
+		w.looking = true
+		w.next = now.Add(every) // suspect may bring it forward while we look
 	}
-	w.looking = true
-	w.next = m.cfg.Now().Add(every) // suspect may bring it forward while we look
-	return true
+	slices.SortStableFunc(out, func(a, b turn) int { return a.at.Compare(b.at) })
+	return out
 }
 
 // look looks at one provider. It stands at the top of a goroutine.
