@@ -68,7 +68,7 @@ func (s *Service) fill(page *web.ChoosePage, r *http.Request, offers []policies.
 	}
 	all := s.list(offers, page.Query)
 	last := rememberedProvider(r.Header)
-	if i := slices.IndexFunc(all, func(l listed) bool { return l.Offer.ID == last && !l.TooWeak }); i >= 0 {
+	if i := slices.IndexFunc(all, func(l listed) bool { return l.ID == last && !l.TooWeak }); i >= 0 {
 		one := all[i]
 		all = slices.Insert(slices.Delete(all, i, i+1), 0, one)
 	}
@@ -79,8 +79,8 @@ func (s *Service) fill(page *web.ChoosePage, r *http.Request, offers []policies.
 	first := (page.Page - 1) * perPage
 	for _, l := range all[first:min(first+perPage, len(all))] {
 		page.Providers = append(page.Providers, web.ProviderChoice{
-			ID: l.Offer.ID, Name: l.Name, ACR: l.MaxACR, TooWeak: l.TooWeak, Down: l.down, Beta: l.Beta, Logo: l.Logo,
-			Remembered: l.Offer.ID == last && !l.TooWeak,
+			ID: l.ID, Name: l.Name, ACR: l.MaxACR, TooWeak: l.TooWeak, Down: l.down, Beta: l.Beta, Logo: l.Logo,
+			Remembered: l.ID == last && !l.TooWeak,
 		})
 	}
 	if last != "" {
@@ -129,6 +129,6 @@ func (s *Service) showNotice(w http.ResponseWriter, r *http.Request, v *visit, o
 		return false, nil
 	}
 	return true, s.Site.Leave(w, r, web.LeavePage{
-		ID: id, Provider: e.Name, Text: e.Description.Notice, Action: choicePath(v.id) + "/provider", Back: choicePath(v.id), ReturnURI: appURI(v.Request),
+		ID: id, Provider: e.Name, Text: e.Notice, Action: choicePath(v.id) + "/provider", Back: choicePath(v.id), ReturnURI: appURI(v.Request),
 	})
 }

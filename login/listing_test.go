@@ -87,7 +87,7 @@ func TestChoice_TheLastOneIsRememberedOnlyIfSheAsksForIt(t *testing.T) {
 func TestChoice_ANoticeIsReadBeforeSheLeaves(t *testing.T) {
 	w := newWorld(t)
 	tax := w.tax.entry(protocol.EIDAS2)
-	tax.Description.Notice = protocol.Text{"en": "Have your card at hand."}
+	tax.Notice = protocol.Text{"en": "Have your card at hand."}
 	w.reload(nil, federation.NewDirectory(tax, w.post.entry(protocol.EIDAS1)))
 	b := w.browser()
 	to := b.mustStart(request())
