@@ -33,6 +33,7 @@ var rooms = map[string][]string{
 	"consent":             {"protocol", "identity", "audit"},
 	"web":                 {"protocol"},
 	"federation":          {"protocol", "identity"},
+	"federation/health":   {"protocol", "outbound", "federation"},
 	"federation/oidc":     {"protocol", "identity", "keys", "outbound", "federation"},
 	"login":               {"protocol", "identity", "clients", "policies", "consent", "federation", "audit", "web", "failpoint"},
 	"provider":            {"protocol", "identity", "clients", "keys", "login", "audit", "web", "failpoint", "notices"},

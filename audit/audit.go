@@ -45,6 +45,10 @@ const (
 	ClientRegistered    Kind = "client.registered" // by API; object: the id of its initial access token
 	ClientUpdated       Kind = "client.updated"    // likewise
 	ClientDeleted       Kind = "client.deleted"    // likewise; rule operator: by a command
+	ClientKilled        Kind = "client.killed"     // taken out of service by an operator's command
+	ClientRestored      Kind = "client.restored"   // and back into it
+	ProviderKilled      Kind = "provider.killed"   // likewise; object: the provider
+	ProviderRestored    Kind = "provider.restored" // likewise
 )
 
 // Public is the part of an entry that anyone may read. JSON names are part of

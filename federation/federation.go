@@ -70,6 +70,22 @@ type Description struct {
 	ID     protocol.ProviderID
 	Name   protocol.Text
 	MaxACR protocol.ACR
+	Listing
+}
+
+// Listing is how a provider stands on the choice page beside its name and level.
+type Listing struct {
+	Keywords []string      // towns and other words that it is found by, not shown
+	Beta     bool          // on trial
+	Notice   protocol.Text // shown before the person leaves for it; nil: none
+	Logo     string        // the path of its picture on our site; "": none
+}
+
+// State says whether a provider works. Its zero value is one that nobody has looked at
+// yet: it is taken to work.
+type State struct {
+	Down  bool
+	Since time.Time
 }
 
 // Kind sorts what can go wrong at a provider by what the person can do about it.
@@ -106,13 +122,14 @@ type Entry struct {
 type Directory struct {
 	order []Entry
 	byID  map[protocol.ProviderID]Entry
+	words map[protocol.ProviderID]string // what search looks in, folded
 }
 
 // NewDirectory makes a directory; ids are unique.
 func NewDirectory(es ...Entry) *Directory {
-	d := &Directory{order: es, byID: make(map[protocol.ProviderID]Entry, len(es))}
+	d := &Directory{order: es, byID: make(map[protocol.ProviderID]Entry, len(es)), words: make(map[protocol.ProviderID]string, len(es))}
 	for _, e := range es {
-		d.byID[e.ID] = e
+		d.byID[e.ID], d.words[e.ID] = e, searchText(e.Description)
 	}
 	return d
 }

@@ -78,6 +78,15 @@ func (r *Remote) Ready(ctx context.Context) error {
 	return nil
 }
 
+// Renew fetches the keys unless they were asked for less than pause ago. An error
+// means that they cannot be had; what was fetched before stays in use.
+func (r *Remote) Renew(ctx context.Context, pause time.Duration) error {
+	if _, err := r.sets.RenewAfter(ctx, pause); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
 // Verify checks the signature of a JWS in compact form (RFC 7515 section 7.1) of at
 // most 64 KiB and returns its payload. alg is the one algorithm that the caller
 // accepts: ES256, ES384, ES512, EdDSA, PS256 or RS256; the token's header has no

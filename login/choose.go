@@ -52,18 +52,17 @@ func (s *Service) showChoice(w http.ResponseWriter, r *http.Request, v *visit) e
 		return err
 	}
 	page := web.ChoosePage{
-		Client: client.Name, Action: choicePath(v.id) + "/provider", Cancel: choicePath(v.id) + "/cancel",
+		Client: client.Name, Self: choicePath(v.id), Action: choicePath(v.id) + "/provider", Cancel: choicePath(v.id) + "/cancel",
 		ReturnURI: appURI(v.Request),
 	}
 	if p, ok := s.Policies().Policy(client); ok {
 		page.Purpose = p.Purpose
 	}
 	offers, _ := s.offers(client, v.Request)
-	for _, o := range offers {
-		if e, ok := s.Directory().Get(o.ID); ok {
-			page.Providers = append(page.Providers, web.ProviderChoice{ID: e.ID, Name: e.Name, ACR: e.MaxACR, TooWeak: o.TooWeak})
-		}
+	if shown, err := s.showNotice(w, r, v, offers); shown || err != nil {
+		return err
 	}
+	s.fill(&page, r, offers)
 	if v.Notice != nil {
 		page.Notice = web.Notice{Code: v.Notice.Code, Claims: v.Notice.Claims, Provider: s.providerName(v.Provider)}
 	}
@@ -81,7 +80,7 @@ func (s *Service) providerName(id protocol.ProviderID) protocol.Text {
 // pick is POST /login/{flow}/provider: she chose. A person who pressed back at
 // the provider, or at the question, may choose again.
 func (s *Service) pick(w http.ResponseWriter, r *http.Request, v *visit) error {
-	form, err := readForm(r, "provider")
+	form, err := readForm(r, "provider", "remember", "read")
 	if err != nil {
 		return err
 	}
@@ -96,6 +95,13 @@ func (s *Service) pick(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return s.carryOn(r.Context(), w, r, v)
 	case !one || !selectable(offers, protocol.ProviderID(id)):
 		return web.Fail(web.ProviderUnknown, nil)
+	}
+	if form.Get("remember") == "yes" {
+		http.SetCookie(w, cookie(providerCookie, id, providerCookieAge))
+	}
+	if to := s.noticePath(v, protocol.ProviderID(id)); to != "" && form.Get("read") == "" {
+		seeOther(w, to)
+		return nil
 	}
 	out, err := s.leave(r.Context(), v, client, protocol.ProviderID(id))
 	if err != nil {

@@ -44,6 +44,7 @@ type Recorder interface {
 type Site interface {
 	Page(name string, h web.Handler) http.Handler
 	Choose(w http.ResponseWriter, r *http.Request, p web.ChoosePage) error
+	Leave(w http.ResponseWriter, r *http.Request, p web.LeavePage) error
 	Consent(w http.ResponseWriter, r *http.Request, p web.ConsentPage) error
 	Wait(w http.ResponseWriter, r *http.Request, p web.WaitPage) error
 	Lang(r *http.Request, uiLocales []string) string
@@ -59,6 +60,7 @@ type Config struct {
 	Policies  func() *policies.Table
 	Clients   func() *clients.Set
 	Directory func() *federation.Directory
+	Health    func(protocol.ProviderID) federation.State
 	People    People
 	Deriver   identity.Deriver // for pairwise subjects
 	Consent   Ledger
@@ -85,7 +87,7 @@ func New(c Config) (*Service, error) {
 		missing bool
 	}{
 		{"Flows", c.Flows == nil}, {"Sessions", c.Sessions == nil}, {"Sealer", c.Sealer == nil},
-		{"Policies", c.Policies == nil}, {"Clients", c.Clients == nil}, {"Directory", c.Directory == nil},
+		{"Policies", c.Policies == nil}, {"Clients", c.Clients == nil}, {"Directory", c.Directory == nil}, {"Health", c.Health == nil},
 		{"People", c.People == nil}, {"Deriver", c.Deriver == nil}, {"Consent", c.Consent == nil},
 		{"Audit", c.Audit == nil}, {"Issuer", c.Issuer == nil}, {"Site", c.Site == nil},
 		{"Note", c.Note == nil}, {"Now", c.Now == nil},
@@ -119,6 +121,8 @@ func (s *Service) Routes(mux *http.ServeMux) {
 	mux.Handle("POST /login/{flow}", s.page("login.change", s.byPath, s.change))
 	mux.Handle("GET /login/{flow}/provider", s.page("login", s.byPath, s.show))
 	mux.Handle("POST /login/{flow}/provider", s.page("login.provider", s.byPath, s.pick))
+	mux.Handle("GET /login/{flow}/forget", s.page("login", s.byPath, s.show))
+	mux.Handle("POST /login/{flow}/forget", s.page("login.forget", s.byPath, s.forget))
 	mux.Handle("GET /login/{flow}/consent", s.page("login.consent", s.byPath, s.show))
 	mux.Handle("POST /login/{flow}/consent", s.page("login.answer", s.byPath, s.answer))
 	mux.Handle("GET /login/{flow}/cancel", s.page("login", s.byPath, s.show))

@@ -66,6 +66,9 @@ func (s *Service) setOut(ctx context.Context, v *visit, client *clients.Client, 
 	if to == "" {
 		return departure{next: *v, url: choicePath(v.id)}, []audit.Event{started}, nil
 	}
+	if read := s.noticePath(v, to); read != "" {
+		return departure{next: *v, url: read}, []audit.Event{started}, nil
+	}
 	out, err := s.leave(ctx, v, client, to)
 	return out, []audit.Event{started, out.event}, err
 }

@@ -21,7 +21,7 @@ func TestVisit_sheChoosesSignsInSeesAndAgrees(t *testing.T) {
 	page := b.get(to)
 	want(t, "choice page", *page.Choose, web.ChoosePage{
 		Client: protocol.Text{"en": "City library"}, Purpose: protocol.Text{"en": "Open your reader account"},
-		Action: to + "/provider", Cancel: to + "/cancel",
+		Self: to, Action: to + "/provider", Cancel: to + "/cancel", Found: 2, Page: 1, Pages: 1,
 		Providers: []web.ProviderChoice{
 			{ID: "tax", Name: protocol.Text{"en": "TAX"}, ACR: protocol.EIDAS2},
 			{ID: "post", Name: protocol.Text{"en": "POST"}, ACR: protocol.EIDAS1},

@@ -78,6 +78,7 @@ func newWorld(t testing.TB) *world {
 		Policies:  func() *policies.Table { w.mu.Lock(); defer w.mu.Unlock(); return w.policy },
 		Clients:   func() *clients.Set { return set },
 		Directory: func() *federation.Directory { w.mu.Lock(); defer w.mu.Unlock(); return w.dir },
+		Health:    func(protocol.ProviderID) federation.State { return federation.State{} },
 		Issuer:    w.issuer, Site: w.site, Note: func(*http.Request, ...slog.Attr) {}, Now: w.now,
 	})
 	must(t, err)
@@ -329,6 +330,11 @@ func write(w http.ResponseWriter, status int, page string, what any) {
 
 func (*site) Choose(w http.ResponseWriter, _ *http.Request, p web.ChoosePage) error {
 	write(w, 200, "choose", p)
+	return nil
+}
+
+func (*site) Leave(w http.ResponseWriter, _ *http.Request, p web.LeavePage) error {
+	write(w, 200, "leave", p)
 	return nil
 }
 
@@ -649,6 +655,7 @@ type reply struct {
 	To      string // Location
 	Choose  *web.ChoosePage
 	Consent *web.ConsentPage
+	Leave   *web.LeavePage
 	Wait    *web.WaitPage
 	Error   *struct {
 		Code web.Code

@@ -87,6 +87,11 @@ func (l *Latest[T]) Renew(ctx context.Context, may func() bool) (T, error) {
 	return value, err
 }
 
+// RenewAfter is Renew unless there was an attempt less than pause ago.
+func (l *Latest[T]) RenewAfter(ctx context.Context, pause time.Duration) (T, error) {
+	return l.Renew(ctx, func() bool { return l.tried.IsZero() || l.cfg.Now().Sub(l.tried) >= pause }) // mu is held
+}
+
 // start begins an attempt unless one runs or may says no, with mu held. failing
 // reports whether the last finished attempt failed.
 func (l *Latest[T]) start(ctx context.Context, may func() bool) (done <-chan struct{}, failing bool) {

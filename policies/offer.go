@@ -22,7 +22,7 @@ func (t *Table) Offer(c *clients.Client, req protocol.AuthRequest, ps []Provider
 	var offers []Offer
 	reachable := false
 	for _, idp := range ps {
-		if len(p.AllowProviders) > 0 && !slices.Contains(p.AllowProviders, idp.ID) {
+		if len(p.AllowProviders) > 0 && !slices.Contains(p.AllowProviders, idp.ID) || slices.Contains(p.DenyProviders, idp.ID) {
 			continue
 		}
 		o := Offer{ID: idp.ID, TooWeak: !idp.MaxACR.Reaches(level)}

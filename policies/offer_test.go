@@ -23,6 +23,8 @@ func TestOffer(t *testing.T) {
 		{"shows a provider that is too weak for the request", Policy{MinACR: protocol.EIDAS1}, protocol.EIDAS2, []Offer{{ID: "post", TooWeak: true}, {ID: "tax"}}, ""},
 		{"never lowers the policy's level to what was asked", Policy{MinACR: protocol.EIDAS2}, protocol.EIDAS1, []Offer{{ID: "post", TooWeak: true}, {ID: "tax"}}, ""},
 		{"leaves out what the policy does not allow", Policy{AllowProviders: []protocol.ProviderID{"post"}}, "", []Offer{{ID: "post"}}, ""},
+		{"leaves out what the policy denies", Policy{DenyProviders: []protocol.ProviderID{"tax"}}, "", []Offer{{ID: "post"}}, ""},
+		{"denies even what it allows", Policy{AllowProviders: []protocol.ProviderID{"post", "tax"}, DenyProviders: []protocol.ProviderID{"tax"}}, "", []Offer{{ID: "post"}}, ""},
 		{"has an answer for the service when no provider reaches the level", Policy{}, protocol.EIDAS3, nil, protocol.UnmetAuthentication},
 		{"does not count a strong provider that the policy forbids", Policy{AllowProviders: []protocol.ProviderID{"post"}}, protocol.EIDAS2, nil, protocol.UnmetAuthentication},
 		{"lets nobody reach a level that does not exist", Policy{MinACR: "eidas9"}, "", nil, protocol.UnmetAuthentication},

@@ -30,6 +30,7 @@ type Policy struct {
 	Retention       string // ISO 8601 duration, as shown to the person
 	MinACR          protocol.ACR
 	AllowProviders  []protocol.ProviderID // empty: all
+	DenyProviders   []protocol.ProviderID // never these, even when they are allowed
 	Claims          []ClaimRule
 	ConsentValidity Period // how long an answer is remembered; zero: ask each time
 }

@@ -24,8 +24,8 @@ var templateFiles embed.FS
 // rendered for each step of each sign-in, and looking up forty messages each
 // time would cost more than the rest of the page.
 type pageSet struct {
-	choose, consent, failure, formPost, wait, home *template.Template
-	logout, loggedOut                              *template.Template
+	choose, leave, consent, failure, formPost, wait, home, status *template.Template
+	logout, loggedOut                                             *template.Template
 }
 
 // word is [[key]] in a template. The message takes its place before the template
@@ -37,7 +37,7 @@ func parsePages(langs []string, all map[string]*words, assets map[string]*asset)
 	for _, lang := range langs {
 		p := &pageSet{}
 		for name, t := range map[string]**template.Template{
-			"choose": &p.choose, "consent": &p.consent, "error": &p.failure,
+			"choose": &p.choose, "leave": &p.leave, "status": &p.status, "consent": &p.consent, "error": &p.failure,
 			"form_post": &p.formPost, "wait": &p.wait, "home": &p.home,
 			"logout": &p.logout, "logged_out": &p.loggedOut,
 		} {
@@ -136,35 +136,6 @@ func (s *Site) in(r *http.Request) (*words, *pageSet, bool) {
 // allowForms loosens the page's policy for forms that lead to target in the end.
 func (s *Site) allowForms(w http.ResponseWriter, target, scripts string) {
 	w.Header().Set("Content-Security-Policy", policyBase+s.forms(target)+scripts)
-}
-
-type chooseView struct {
-	Switch          bool
-	Client, Purpose string
-	Action, Cancel  string
-	Notice          string
-	Providers       []choiceView
-}
-
-type choiceView struct {
-	ID, Name, Level string
-	TooWeak         bool
-}
-
-// Choose shows the choice page.
-func (s *Site) Choose(w http.ResponseWriter, r *http.Request, p ChoosePage) error {
-	in, pages, again := s.in(r)
-	v := chooseView{
-		Switch: again, Client: clean(p.Client.In(in.lang)), Purpose: clean(p.Purpose.In(in.lang)),
-		Action: p.Action, Cancel: p.Cancel, Notice: in.notice(p.Notice), Providers: make([]choiceView, 0, len(p.Providers)),
-	}
-	for _, c := range p.Providers {
-		v.Providers = append(v.Providers, choiceView{
-			ID: string(c.ID), Name: clean(c.Name.In(in.lang)), TooWeak: c.TooWeak, Level: in.or("level.", string(c.ACR), "level.unknown"),
-		})
-	}
-	s.allowForms(w, p.ReturnURI, "")
-	return s.render(w, http.StatusOK, pages.choose, v)
 }
 
 func (w *words) notice(n Notice) string {

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/voussoir-id/voussoir/protocol"
 )
@@ -72,6 +73,27 @@ func samples(s *Site) map[string]Handler {
 		"choose_notice": choose(func(p *ChoosePage) {
 			p.Notice = Notice{Code: NoticeMissingClaim, Provider: taxes, Claims: []protocol.Claim{protocol.Birthdate, protocol.Email}}
 		}),
+		"choose_many": choose(func(p *ChoosePage) {
+			p.Self, p.Forget, p.Search, p.Found, p.Page, p.Pages = "/login/f1", "/login/f1/forget", true, 120, 2, 3
+			p.Providers = append(p.Providers,
+				ProviderChoice{ID: "down", Name: text("Région", "Region"), ACR: protocol.EIDAS2, Down: true, Logo: "/static/logo/down-HASH.png"},
+				ProviderChoice{ID: "new", Name: text("Carte", "Card"), ACR: protocol.EIDAS3, Beta: true})
+			p.Providers[0].Remembered = true
+		}),
+		"choose_found": choose(func(p *ChoosePage) {
+			p.Self, p.Search, p.Query, p.Found, p.Page, p.Pages = "/login/f1", true, "Lyon & <co>", 60, 1, 2
+		}),
+		"choose_nothing": choose(func(p *ChoosePage) { p.Self, p.Search, p.Query, p.Providers = "/login/f1", true, "xyz", nil }),
+		"leave": func(w http.ResponseWriter, r *http.Request) error {
+			return s.Leave(w, r, LeavePage{ID: "tax", Provider: taxes, Text: text("Munissez-vous de votre avis.", "Have your notice at hand."), Action: "/login/f1/provider", Back: "/login/f1"})
+		},
+		"status": func(w http.ResponseWriter, r *http.Request) error {
+			return s.Status(w, r, StatusPage{Providers: []ProviderStatus{
+				{ID: "tax", Name: taxes, State: "works", Since: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)},
+				{ID: "post", Name: text("Bureau de poste", "Post office"), State: "unavailable", Since: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)},
+				{ID: "city", Name: text("Ville", "City"), State: "switched_off"},
+			}})
+		},
 		"choose_none":     choose(func(p *ChoosePage) { p.Providers = nil }),
 		"consent":         consent(func(*ConsentPage) {}),
 		"consent_public":  consent(func(p *ConsentPage) { p.Basis, p.Optional, p.Remember = "public_task", nil, "" }),
@@ -203,9 +225,9 @@ func TestChoose_WhatAPersonMustSee(t *testing.T) {
 		id, value, says string
 		disabled        bool
 	}{
-		{"provider-tax", "tax", "Tax office Security level: basic", false},
-		{"provider-post", "post", "Post office Security level: strong", false},
-		{"provider-city", "city", "City This account is not secure enough for this service. Security level: basic", true},
+		{"provider-tax", "tax", "Tax office Security level: basic (a password, for example)", false},
+		{"provider-post", "post", "Post office Security level: strong (two proofs, for example a password and a code on your phone)", false},
+		{"provider-city", "city", "City This account is not secure enough for this service. Security level: basic (a password, for example)", true},
 	}
 	form := page.id(t, "provider-tax").parent.parent.parent
 	if form.name != "form" || form.attr("method") != "post" || form.attr("action") != "/login/f1/provider" {

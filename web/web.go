@@ -63,25 +63,6 @@ func (p *Problem) Error() string {
 
 func (p *Problem) Unwrap() error { return p.Err }
 
-// ChoosePage is what the choice page shows. Action posts provider=ID.
-type ChoosePage struct {
-	Client    protocol.Text
-	Purpose   protocol.Text
-	Action    string
-	Cancel    string // a form that posts here turns back to the service
-	Providers []ProviderChoice
-	Notice    Notice
-	ReturnURI string // the request's redirect URI; only needed when it is not https (see forms)
-}
-
-// ProviderChoice is one button. TooWeak: shown, not selectable, with the reason.
-type ProviderChoice struct {
-	ID      protocol.ProviderID
-	Name    protocol.Text
-	ACR     protocol.ACR // the level that it can reach, shown in plain words
-	TooWeak bool
-}
-
 // NoticeCode names a sentence above the choices; it says what went wrong at
 // Provider and what to do. Empty: no notice.
 type NoticeCode string

@@ -91,7 +91,7 @@ func (s *snapshot) assemble() {
 	for _, id := range slices.Sorted(maps.Keys(s.joined)) {
 		all = append(all, s.joined[id])
 	}
-	s.clients = clients.NewSet(all...)
+	s.clients = clients.NewSet(s.inService(all)...)
 }
 
 // admit makes a client of a registration by the rules of the configuration, with its
@@ -138,6 +138,11 @@ func (b *broker) join(ctx context.Context, s *snapshot) error {
 			s.keySets[r.ID] = set
 		}
 	}
+	stops, err := b.records.Stops(ctx)
+	if err != nil {
+		return err
+	}
+	s.stop(stops)
 	s.assemble()
 	return nil
 }

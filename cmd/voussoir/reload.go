@@ -37,7 +37,7 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 			return fmt.Errorf("%s has changed, which needs a restart", s.name)
 		}
 	}
-	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Now: b.now, Log: b.events})
+	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Now: b.now, Log: b.events, Health: b.health})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
 	"github.com/voussoir-id/voussoir/federation"
+	"github.com/voussoir-id/voussoir/federation/health"
 	"github.com/voussoir-id/voussoir/federation/oidc"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
@@ -22,6 +23,8 @@ import (
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/provider"
 	"github.com/voussoir-id/voussoir/registration"
+	"github.com/voussoir-id/voussoir/store/sql"
+	"github.com/voussoir-id/voussoir/web"
 )
 
 // snapshot is everything that a reload of the configuration replaces, at once.
@@ -44,6 +47,10 @@ type snapshot struct {
 	outOfService map[protocol.ClientID]registration.Registration // those that loaded does not allow
 	joined       map[protocol.ClientID]*clients.Client           // registered, as clients
 	toClients    *http.Client                                    // to fetch their keys
+
+	known []known                // every provider of the configuration, in its order
+	logos map[string]web.Picture // by path
+	stops []sql.Stop             // what a command has taken out of service
 }
 
 // outside is what the parts of a snapshot need to talk to others.
@@ -51,6 +58,7 @@ type outside struct {
 	Signer oidc.Signer // nil: none, when nothing is to be started
 	Now    func() time.Time
 	Log    *slog.Logger
+	Health *health.Monitor // nil: nobody watches
 }
 
 // newSnapshot calls nobody: a provider that is down keeps nobody from starting.
@@ -59,6 +67,7 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 		digest: c.Digest, clients: c.Clients, policies: c.Policies,
 		keySets: map[protocol.ClientID]provider.KeySet{}, algs: signingAlgs(c),
 		loaded: c, tokens: tokensOf(c), toClients: outbound.New(calls(c)),
+		logos: map[string]web.Picture{},
 	}
 	if s.tls = c.TLS; c.ClientCertificates != nil {
 		s.authorities = c.ClientCertificates.Authorities
@@ -67,7 +76,12 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.directory = federation.NewDirectory(entries...)
+	for i, e := range entries {
+		l := c.Listings[e.ID]
+		entries[i].Listing = s.list(e.ID, l)
+		s.known = append(s.known, known{entries[i], l.Disabled})
+	}
+	s.stop(nil)
 	for _, level := range protocol.ACRs() {
 		if slices.ContainsFunc(entries, func(e federation.Entry) bool { return e.MaxACR.Reaches(level) }) {
 			s.acrs = append(s.acrs, level)
@@ -95,6 +109,12 @@ func providers(c *config.Loaded, calls outbound.Config, o outside) ([]federation
 	entries := make([]federation.Entry, 0, len(c.Providers))
 	for _, p := range c.Providers {
 		p.Client, p.Check, p.Now, p.Log = outbound.New(calls), identity.Identity.Normalise, o.Now, o.Log
+		if o.Health != nil {
+			var err error
+			if p.Calls, err = o.Health.Guard(p.ID, p.Client); err != nil {
+				return nil, err
+			}
+		}
 		if p.AuthMethod == oidc.PrivateKeyJWT {
 			p.Signer = o.Signer
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
 	"github.com/voussoir-id/voussoir/consent"
 	"github.com/voussoir-id/voussoir/federation"
+	"github.com/voussoir-id/voussoir/federation/health"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/login"
@@ -46,6 +47,7 @@ type broker struct {
 	log      *audit.Log
 	notices  *notices.Queue
 	kinds    map[string]notices.Kind
+	health   *health.Monitor
 	events   *slog.Logger
 	now      func() time.Time
 	undo     []func() // in the order of opening
@@ -92,8 +94,11 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		return nil, err
 	}
 
-	// What a reload replaces. The configuration is on record before it holds.
-	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Now: now, Log: events})
+	// Who watches the providers; then what a reload replaces. The configuration is on record before it holds.
+	if b.health, err = b.watchProviders(); err != nil {
+		return nil, err
+	}
+	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Now: now, Log: events, Health: b.health})
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +145,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		Policies:  func() *policies.Table { return b.current.Load().policies },
 		Clients:   currentClients,
 		Directory: func() *federation.Directory { return b.current.Load().directory },
+		Health:    b.health.State,
 		People:    people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: codes,
 		Site: site, Note: web.Note, Now: now,
 	})
@@ -176,6 +182,8 @@ func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Prov
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", site.Page("home", site.Home))
 	mux.Handle("GET /static/", site.Static())
+	mux.Handle("GET /static/logo/", site.Pictures(func(path string) (web.Picture, bool) { p, ok := b.current.Load().logos[path]; return p, ok }))
+	mux.Handle("GET /status", site.Page("status", b.serveStatus(site)))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.Handle("GET /readyz", &readiness{ping: b.ping, now: b.now, log: b.events})
 	mux.Handle("GET "+provider.PathProviderKeys, site.API("provider_jwks", provider.ServeKeys(b.ring.ForProviders())))
@@ -210,6 +218,8 @@ func (b *broker) run(ctx context.Context) error {
 	g.Go(func() error { return b.flows.Run(ctx) })
 	g.Go(func() error { return b.watchKeys(ctx) })
 	g.Go(func() error { return b.notices.Run(ctx, b.kinds) })
+	g.Go(func() error { return b.watchStops(ctx) })
+	g.Go(func() error { return b.health.Run(ctx) })
 	return g.Wait()
 }
 

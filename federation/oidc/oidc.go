@@ -76,7 +76,8 @@ type Config struct {
 	// is refused (mix-up, audience injection: CVE-2025-27370).
 	ForeignHosts []string
 	AllowHTTP    bool         // development only
-	Client       *http.Client // from outbound, one per provider
+	Client       *http.Client // from outbound, one per provider: for metadata and keys
+	Calls        *http.Client // for the calls of a sign-in (token, userinfo), with a breaker; nil: Client
 	Now          func() time.Time
 	Log          *slog.Logger // of skipped keys and unusable metadata; nil: nothing is logged
 
@@ -163,6 +164,26 @@ func (p *Provider) Ready(ctx context.Context) error {
 	return nil
 }
 
+// Check fetches metadata and keys, past what is remembered, and says what is wrong
+// with them. What was fetched is used from then on. Of many calls within a second only
+// the first one asks.
+func (p *Provider) Check(ctx context.Context) error {
+	if _, err := p.meta.RenewAfter(ctx, checkPause); err != nil {
+		return p.fail(federation.Unavailable, fmt.Errorf("metadata: %w", err))
+	}
+	m, err := p.metadata(ctx)
+	if err != nil {
+		return err
+	}
+	if err := m.keys.Renew(ctx, checkPause); err != nil {
+		return p.fail(federation.Unavailable, fmt.Errorf("keys: %w", err))
+	}
+	return nil
+}
+
+// checkPause is the shortest time between two checks.
+const checkPause = time.Second
+
 func (p *Provider) configure() error {
 	c := &p.cfg
 	switch {
@@ -178,6 +199,9 @@ func (p *Provider) configure() error {
 		return errors.New("userinfo algorithm must be empty or one of " + strings.Join(algs(), ", "))
 	case !c.ACR.Max.Known() || c.ACR.Default != "" && !c.ACR.Default.Known():
 		return errors.New("maximum or default level is unknown")
+	}
+	if c.Calls == nil {
+		c.Calls = c.Client
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

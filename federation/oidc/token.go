@@ -105,7 +105,7 @@ func (p *Provider) assertion(ctx context.Context) (string, error) {
 
 // call sends one request to the provider.
 func (p *Provider) call(what string, req *http.Request) (outbound.Answer, error) {
-	a, err := outbound.Do(p.cfg.Client, req, maxAnswer)
+	a, err := outbound.Do(p.cfg.Calls, req, maxAnswer)
 	switch {
 	case errors.Is(err, outbound.ErrTooLarge), errors.Is(err, outbound.ErrEncoded):
 		return a, p.fail(federation.Invalid, err)

@@ -20,6 +20,7 @@ func (c *checker) policy(i int) {
 	c.text(path+".purpose", p.Purpose, 300)
 	c.durations(p, path)
 	c.known(path+".providers.allow", p.Providers.Allow, c.providerIDs(), "provider")
+	c.denied(p, path)
 	c.reachable(p, path)
 	c.claimRules(p, path)
 	if len(p.Conditions) > 0 {
@@ -56,7 +57,7 @@ func (c *checker) reachable(p *Policy, path string) {
 	}
 	best := protocol.ACR("")
 	for _, idp := range c.f.Providers {
-		if len(p.Providers.Allow) > 0 && !slices.Contains(p.Providers.Allow, idp.ID) {
+		if !p.usable(&idp) {
 			continue
 		}
 		if !protocol.ACR(idp.ACR.Max).Known() {

@@ -186,6 +186,20 @@ type Provider struct {
 	// iss (RFC 9207), and one without is refused. Default false; with discovery its
 	// metadata says so.
 	ISSParameter bool `yaml:"iss_parameter" eg:"true"`
+	// Keywords are towns and other words that the search of the choice page finds it by,
+	// beside its name. They are not shown. Default [].
+	Keywords []string `yaml:"keywords" eg:"[Lyon, Villeurbanne]"`
+	// LogoFile is its picture on the choice page: PNG or WebP, at most 32 KiB, relative
+	// to this file. Read again on SIGHUP. Default: none.
+	LogoFile string `yaml:"logo_file" eg:"logos/tax.png"`
+	// Beta says on the choice page that it is on trial. Default false.
+	Beta bool `yaml:"beta" eg:"true"`
+	// Notice is shown before a person leaves for it. Default: none, and she leaves at
+	// once.
+	Notice Text `yaml:"notice" eg:"{ fr: \"Munissez-vous de votre carte.\", en: \"Have your card at hand.\" }"`
+	// Disabled takes it out of service, also for those who are on their way back from
+	// it, from the next reload on. Default false.
+	Disabled bool `yaml:"disabled" eg:"true"`
 }
 
 // UserInfo says how claims are fetched from a provider.
@@ -400,10 +414,12 @@ type Policy struct {
 	ConsentValidity string `yaml:"consent_validity" eg:"P1Y"`
 }
 
-// Allow is a list of the providers that may be used.
+// Allow says which providers may be used.
 type Allow struct {
 	// Allow lists provider ids. Default []: all of them.
 	Allow []string `yaml:"allow" eg:"[tax]"`
+	// Deny lists provider ids that may not be used. Default [].
+	Deny []string `yaml:"deny" eg:"[city]"`
 }
 
 // ClaimRule allows one claim.

@@ -34,6 +34,7 @@ type Loaded struct {
 	Private     bool   // outgoing calls may go to private addresses
 	// Providers are complete but for Client, Signer, Check, Now and Log.
 	Providers   []oidc.Config
+	Listings    map[protocol.ProviderID]Listing
 	Clients     *clients.Set // data providers too, after the services
 	Policies    *policies.Table
 	PolicyCount int
@@ -124,9 +125,11 @@ func (c *checker) load() *Loaded {
 		KeysSigner: c.f.Keys.Signer.Socket,
 	}
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
+	hosts := c.issuerHosts()
 	for i := range c.f.Providers {
-		out.Providers = append(out.Providers, c.provide(i))
+		out.Providers = append(out.Providers, c.provide(i, hosts))
 	}
+	out.Listings = c.loadListings()
 	var cs []*clients.Client
 	for i := range c.f.Clients {
 		cs = append(cs, c.loadClient(&c.f.Clients[i]))
@@ -146,7 +149,7 @@ func (c *checker) load() *Loaded {
 	return out
 }
 
-func (c *checker) provide(i int) oidc.Config {
+func (c *checker) provide(i int, hosts []string) oidc.Config {
 	p, path := &c.f.Providers[i], index("providers", i)
 	out := oidc.Config{
 		ID: protocol.ProviderID(p.ID), Name: p.Name.text(), Issuer: p.Issuer,
@@ -156,7 +159,7 @@ func (c *checker) provide(i int) oidc.Config {
 		ACR: oidc.ACR{
 			Max: protocol.ACR(p.ACR.Max), Default: protocol.ACR(p.ACR.Default), Map: map[string]protocol.ACR{},
 		},
-		Claims: map[string]string{}, ForeignHosts: c.foreignHosts(i), AllowHTTP: c.f.Development,
+		Claims: map[string]string{}, ForeignHosts: foreignHosts(i, hosts), AllowHTTP: c.f.Development,
 	}
 	if p.AuthorizationEndpoint != "" {
 		out.Endpoints = &oidc.Endpoints{
@@ -182,19 +185,29 @@ func (c *checker) provide(i int) oidc.Config {
 	return out
 }
 
-// foreignHosts are our own and those of the other providers: metadata of
-// provider i that names one of them is an attempt at a mix-up.
-func (c *checker) foreignHosts(i int) []string {
-	issuers := []string{c.f.Issuer}
-	for j, p := range c.f.Providers {
-		if j != i {
-			issuers = append(issuers, p.Issuer)
+// issuerHosts are the hosts of our own issuer and of each provider, "" where there is
+// none.
+func (c *checker) issuerHosts() []string {
+	out := make([]string, len(c.f.Providers)+1)
+	for i := range out {
+		issuer := c.f.Issuer
+		if i > 0 {
+			issuer = c.f.Providers[i-1].Issuer
+		}
+		if u, err := url.Parse(issuer); err == nil {
+			out[i] = u.Host
 		}
 	}
-	var out []string
-	for _, issuer := range issuers {
-		if u, err := url.Parse(issuer); err == nil && u.Host != "" {
-			out = append(out, u.Host)
+	return out
+}
+
+// foreignHosts are our own and those of the other providers: metadata of
+// provider i that names one of them is an attempt at a mix-up.
+func foreignHosts(i int, hosts []string) []string {
+	out := make([]string, 0, len(hosts)-1)
+	for j, h := range hosts {
+		if j != i+1 && h != "" {
+			out = append(out, h)
 		}
 	}
 	return out
@@ -251,7 +264,8 @@ func loadPolicy(p *Policy) *policies.Policy {
 	out := &policies.Policy{
 		ID: p.ID, Version: p.Version, Purpose: p.Purpose.text(), Basis: policies.LegalBasis(p.LegalBasis),
 		Retention: p.Retention, MinACR: protocol.ACR(p.MinACR),
-		AllowProviders: words[protocol.ProviderID](p.Providers.Allow), ConsentValidity: validity,
+		AllowProviders: words[protocol.ProviderID](p.Providers.Allow), DenyProviders: words[protocol.ProviderID](p.Providers.Deny),
+		ConsentValidity: validity,
 	}
 	for _, r := range p.Claims {
 		out.Claims = append(out.Claims, policies.ClaimRule{Name: protocol.Claim(r.Name), Required: r.Required})
