@@ -26,6 +26,7 @@ var rooms = map[string][]string{
 	"cog/gen":             {},
 	"clients":             {"protocol"},
 	"identity":            {"protocol", "cog"},
+	"registry":            {"protocol", "identity", "outbound"},
 	"policies":            {"protocol", "clients"},
 	"keys":                {"protocol", "audit", "outbound"},
 	"consent":             {"protocol", "identity", "audit"},
