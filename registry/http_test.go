@@ -118,9 +118,11 @@ func TestCheck_AnythingElseIsUnavailable(t *testing.T) {
 	other := ada
 	other.FamilyName = "Somebody"
 	tests := map[string]func(w http.ResponseWriter, r *http.Request){
-		"503":               func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
-		"404":               func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
-		"a redirect":        func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect) },
+		"503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
+		"404": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		},
 		"it hangs up":       func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"HTML":              func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>Merlin</html>") },
 		"a list":            say(`["exact"]`),
