@@ -27,6 +27,7 @@ var rooms = map[string][]string{
 	"signer":              {},
 	"clients":             {"protocol"},
 	"identity":            {"protocol", "cog"},
+	"registry":            {"protocol", "identity", "outbound"},
 	"policies":            {"protocol", "clients"},
 	"keys":                {"protocol", "audit", "outbound", "signer", "failpoint"},
 	"consent":             {"protocol", "identity", "audit"},
