@@ -35,6 +35,7 @@ const (
 	TokenRefreshed      Kind = "token.refreshed"      // by a refresh token; claims: none leave
 	RefreshReused       Kind = "refresh.reused"       // a used one came again: its family is ended
 	RefreshMisused      Kind = "refresh.misused"      // by another client, or with another key
+	RegistryChecked     Kind = "registry.checked"     // outcome: what the civil registry said; rule: grace, where it was not reached
 	KeyGenerated        Kind = "key.generated"
 	KeyRotated          Kind = "key.rotated"
 	KeyRevoked          Kind = "key.revoked"

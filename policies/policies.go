@@ -32,6 +32,8 @@ type Policy struct {
 	AllowProviders  []protocol.ProviderID // empty: all
 	Claims          []ClaimRule
 	ConsentValidity Period // how long an answer is remembered; zero: ask each time
+	Registry        Registry
+	RegistryGrace   Period // with RegistryPrefer
 }
 
 // ClaimRule allows one claim.

@@ -19,12 +19,16 @@ import (
 // maxAnswer bounds what the registry may send, in bytes.
 const maxAnswer = 16 << 10
 
+// Timeout bounds one call: a person is waiting, and her provider has taken its
+// time already.
+const Timeout = 3 * time.Second
+
 // HTTPConfig is what NewHTTP needs. Fields without a default are required.
 type HTTPConfig struct {
 	URL       string       // where identities are posted; https, or http where AllowHTTP
 	Token     string       // sent as a bearer token (RFC 6750 section 2.1); "": none
 	AllowHTTP bool         // development only
-	Client    *http.Client // from outbound, of its own; it bounds the time of a call
+	Client    *http.Client // from outbound, of its own
 	Breaker   *outbound.Breaker
 	Now       func() time.Time
 }
@@ -80,7 +84,9 @@ func (h *HTTP) Check(ctx context.Context, p identity.Pivot) (Result, error) {
 	}
 	worked := false
 	defer func() { done(worked) }() // a panic counts as a failure
-	r, err := h.ask(ctx, p)
+	bounded, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	r, err := h.ask(bounded, p)
 	// A person who went away says nothing about the registry.
 	worked = err == nil || ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled)
 	if err != nil {
