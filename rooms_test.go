@@ -34,7 +34,7 @@ var rooms = map[string][]string{
 	"web":                 {"protocol"},
 	"federation":          {"protocol", "identity"},
 	"federation/oidc":     {"protocol", "identity", "keys", "outbound", "federation"},
-	"login":               {"protocol", "identity", "clients", "policies", "consent", "federation", "audit", "web", "failpoint"},
+	"login":               {"protocol", "identity", "clients", "policies", "consent", "federation", "registry", "audit", "web", "failpoint"},
 	"provider":            {"protocol", "identity", "clients", "keys", "login", "audit", "web", "failpoint"},
 	"registration":        {"protocol", "audit", "clients", "outbound"},
 	"store/sql":           {"protocol", "identity", "audit", "consent", "login", "provider", "registration", "keys", "failpoint"},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -31,6 +32,7 @@ type HTTPConfig struct {
 	Client    *http.Client // from outbound, of its own
 	Breaker   *outbound.Breaker
 	Now       func() time.Time
+	Log       *slog.Logger // why it was not reached; it never gets a value
 }
 
 // String and LogValue keep the token out of logs.
@@ -49,8 +51,8 @@ var _ Registry = (*HTTP)(nil)
 // NewHTTP refuses a missing collaborator and an address that is none. It calls
 // nobody.
 func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
-	if cfg.Client == nil || cfg.Breaker == nil || cfg.Now == nil {
-		return nil, errors.New("registry: a client, a breaker and a clock are needed")
+	if cfg.Client == nil || cfg.Breaker == nil || cfg.Now == nil || cfg.Log == nil {
+		return nil, errors.New("registry: a client, a breaker, a clock and a log are needed")
 	}
 	u, err := url.Parse(cfg.URL)
 	if err != nil {
@@ -90,7 +92,9 @@ func (h *HTTP) Check(ctx context.Context, p identity.Pivot) (Result, error) {
 	// A person who went away says nothing about the registry.
 	worked = err == nil || ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled)
 	if err != nil {
-		return Result{Outcome: Unavailable}, fmt.Errorf("registry: %w", err)
+		err = fmt.Errorf("registry: %w", err)
+		h.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "the civil registry did not answer", slog.String("error", err.Error()))
+		return Result{Outcome: Unavailable}, err
 	}
 	return r, nil
 }

@@ -1,10 +1,12 @@
 package registry
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -32,6 +34,7 @@ type world struct {
 	answer func(w http.ResponseWriter, r *http.Request)
 	now    time.Time
 	asked  int
+	log    bytes.Buffer
 }
 
 func newWorld(t *testing.T) *world {
@@ -48,7 +51,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.HTTP, err = NewHTTP(HTTPConfig{
-		URL: srv.URL + "/check", Token: "hush", AllowHTTP: true, Breaker: breaker, Now: clock,
+		URL: srv.URL + "/check", Token: "hush", AllowHTTP: true, Breaker: breaker, Now: clock, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Client: outbound.New(outbound.Config{AllowPrivate: true, AllowHTTP: true}),
 	})
 	if err != nil {
@@ -149,8 +152,8 @@ func TestCheck_AnythingElseIsUnavailable(t *testing.T) {
 				t.Fatalf("%#v, %v", got, err)
 			}
 			for _, value := range []string{"Ada", "Merlin", "Somebody", "1984", "69123", "hush", "/check"} {
-				if strings.Contains(err.Error(), value) {
-					t.Errorf("the reason quotes %q: %v", value, err)
+				if strings.Contains(err.Error()+w.log.String(), value) {
+					t.Errorf("the reason or the log quotes %q: %v", value, err)
 				}
 			}
 		})
@@ -197,6 +200,7 @@ func TestNewHTTP_RefusesWhatCannotWork(t *testing.T) {
 		"no client":   func(c *HTTPConfig) { c.Client = nil },
 		"no breaker":  func(c *HTTPConfig) { c.Breaker = nil },
 		"no clock":    func(c *HTTPConfig) { c.Now = nil },
+		"no log":      func(c *HTTPConfig) { c.Log = nil },
 		"http":        func(c *HTTPConfig) { c.AllowHTTP = false },
 		"no address":  func(c *HTTPConfig) { c.URL = "" },
 		"a query":     func(c *HTTPConfig) { c.URL += "?name=" },

@@ -20,7 +20,7 @@ const retryAfter = "10"
 func Codes() []Code {
 	return []Code{
 		FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid,
-		ProviderUnknown, CallbackInvalid, CrossSite, NotFound, MethodNotAllowed, TooLarge, Unavailable, Internal,
+		ProviderUnknown, CallbackInvalid, CivilStatus, CrossSite, NotFound, MethodNotAllowed, TooLarge, Unavailable, Internal,
 	}
 }
 
@@ -29,7 +29,7 @@ func (c Code) Status() int {
 	switch c {
 	case FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid, ProviderUnknown, CallbackInvalid:
 		return http.StatusBadRequest
-	case CrossSite:
+	case CivilStatus, CrossSite:
 		return http.StatusForbidden
 	case NotFound:
 		return http.StatusNotFound
@@ -83,6 +83,7 @@ type failure struct {
 	code     Code
 	status   int
 	back     *Back
+	contact  protocol.Text
 	protocol *protocol.Error // nil: not an error of the protocol
 }
 
@@ -96,7 +97,7 @@ func fault(err error, a audience) failure {
 	case errors.As(err, &own):
 		return failure{code: own.problem.Code, status: own.status, back: own.problem.Back}
 	case errors.As(err, &problem):
-		return failure{code: problem.Code, status: problem.Code.Status(), back: problem.Back}
+		return failure{code: problem.Code, status: problem.Code.Status(), back: problem.Back, contact: problem.Contact}
 	case errors.As(err, &answer):
 		f := failure{code: pageCode(answer.Code), status: cmp.Or(answer.Status, protocolStatus(answer.Code)), protocol: answer}
 		if a == forPeople {

@@ -16,7 +16,7 @@ func TestPages_HeadersOfEachPage_FB13_FB19(t *testing.T) {
 	forms := map[string]string{
 		"choose": "'self' https:", "choose_notice": "'self' https:", "choose_none": "'self' https:", "consent": "'self' https:",
 		"consent_public": "'self' https:", "consent_law": "'self' https:", "consent_nothing": "'self' https:", "consent_offline": "'self' https:", "form_post": "'self' https:",
-		"wait": "'none'", "home": "'none'", "error": "'none'",
+		"wait": "'none'", "home": "'none'", "error": "'none'", "error_civil_status": "'none'",
 	}
 	want := map[string]string{
 		"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",

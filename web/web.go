@@ -27,6 +27,7 @@ const (
 	RequestInvalid   Code = "request_invalid"    // 400: malformed, duplicated or oversized parameters
 	ProviderUnknown  Code = "provider_unknown"   // 400: not a provider that may be chosen here
 	CallbackInvalid  Code = "callback_invalid"   // 400: an answer from a provider that nobody asked for
+	CivilStatus      Code = "civil_status"       // 403: the civil registry holds the person for dead
 	CrossSite        Code = "cross_site"         // 403: the form was sent from another site
 	NotFound         Code = "not_found"          // 404
 	MethodNotAllowed Code = "method_not_allowed" // 405
@@ -40,6 +41,8 @@ type Problem struct {
 	Code Code
 	Err  error
 	Back *Back // nil: no way back to a service
+	// Contact says where else to turn; empty: nowhere that we know of.
+	Contact protocol.Text
 }
 
 // Back is the way back to the service from an error page.
@@ -93,6 +96,14 @@ const (
 	NoticeTooOld       NoticeCode = "too_old"
 	NoticeBadIdentity  NoticeCode = "bad_identity"
 	NoticeMissingClaim NoticeCode = "missing_claim"
+
+	NoticeRegistrySeveral     NoticeCode = "registry_several"
+	NoticeRegistryNone        NoticeCode = "registry_none"
+	NoticeRegistryRefused     NoticeCode = "registry_refused"
+	NoticeRegistryDeceased    NoticeCode = "registry_deceased" // never shown: a page of its own says it, see CivilStatus
+	NoticeRegistryUnavailable NoticeCode = "registry_unavailable"
+	NoticeRegistryAmbiguous   NoticeCode = "registry_ambiguous"
+	NoticeRegistryNotCivil    NoticeCode = "registry_not_civil"
 )
 
 // Notice is a sentence about a provider.

@@ -129,6 +129,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		Policies:  func() *policies.Table { return b.current.Load().policies },
 		Clients:   currentClients,
 		Directory: func() *federation.Directory { return b.current.Load().directory },
+		Civil:     func() login.Civil { return b.current.Load().civil },
 		People:    people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: codes,
 		Site: site, Note: web.Note, Now: now,
 	})

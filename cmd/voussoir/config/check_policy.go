@@ -22,6 +22,7 @@ func (c *checker) policy(i int) {
 	c.known(path+".providers.allow", p.Providers.Allow, c.providerIDs(), "provider")
 	c.reachable(p, path)
 	c.claimRules(p, path)
+	c.registryOf(p, path)
 	if len(p.Conditions) > 0 {
 		c.add(path+".conditions", "conditions are not available in this version", "conditions: []")
 	}

@@ -40,6 +40,7 @@ type Loaded struct {
 
 	TLS                *tls.Certificate   // of our own listener; nil: it speaks http
 	ClientCertificates *CertificateSource // nil: none are asked for or read
+	Registry           *CivilRegistry     // nil: none
 	Initial            []Initial          // tokens with which services register
 
 	file File // for services that register: see Admit
@@ -106,6 +107,7 @@ func defaults(f *File) {
 		fill(&f.Policies[i].MinACR, string(protocol.EIDAS1))
 		fill(&f.Policies[i].ConsentValidity, "PT0S")
 	}
+	registryDefaults(f)
 }
 
 func fill(s *string, value string) {
@@ -123,6 +125,7 @@ func (c *checker) load() *Loaded {
 		KeysSecret: c.keysSecret(),
 		KeysSigner: c.f.Keys.Signer.Socket,
 	}
+	out.Registry = c.loadRegistry()
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	for i := range c.f.Providers {
 		out.Providers = append(out.Providers, c.provide(i))
@@ -251,6 +254,7 @@ func loadPolicy(p *Policy) *policies.Policy {
 		Retention: p.Retention, MinACR: protocol.ACR(p.MinACR),
 		AllowProviders: words[protocol.ProviderID](p.Providers.Allow), ConsentValidity: validity,
 	}
+	out.Registry, out.RegistryGrace = p.registry()
 	for _, r := range p.Claims {
 		out.Claims = append(out.Claims, policies.ClaimRule{Name: protocol.Claim(r.Name), Required: r.Required})
 	}
