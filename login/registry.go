@@ -79,7 +79,7 @@ func (s *Service) askRegistry(ctx context.Context, in signIn) registry.Result {
 	if civil.Registry == nil {
 		return registry.Result{Outcome: registry.Unavailable}
 	}
-	answer, _ := civil.Registry.Check(ctx, in.Identity.Pivot) //nolint:errcheck // the error is the reason of Unavailable
+	answer, _ := civil.Registry.Check(ctx, in.Identity.Pivot)
 	return answer
 }
 
