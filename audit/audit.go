@@ -38,6 +38,7 @@ const (
 	SessionEnded        Kind = "session.ended"        // she logged out, or another person signed in; client: the service that asked
 	LogoutDelivered     Kind = "logout.delivered"     // a service took the news of the end
 	LogoutFailed        Kind = "logout.failed"        // it did not, and is not told again; outcome: why
+	RegistryChecked     Kind = "registry.checked"     // outcome: what the civil registry said; rule: grace, where it was not reached
 	KeyGenerated        Kind = "key.generated"
 	KeyRotated          Kind = "key.rotated"
 	KeyRevoked          Kind = "key.revoked"

@@ -47,6 +47,12 @@ func (id Identity) Value(c protocol.Claim) (any, bool) {
 		return id.ageOver(16)
 	case protocol.AgeOver18:
 		return id.ageOver(18)
+	case protocol.IdPGivenName:
+		return unlessEmpty(id.said().GivenName)
+	case protocol.IdPFamilyName:
+		return unlessEmpty(id.said().FamilyName)
+	case protocol.IdPBirthdate:
+		return unlessEmpty(id.said().Birthdate)
 	case protocol.IdPID:
 		return unlessEmpty(string(id.Provider))
 	case protocol.AMR:

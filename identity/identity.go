@@ -32,7 +32,8 @@ type Pivot struct {
 // verification and normalisation. It lives in a sealed flow or session only.
 type Identity struct {
 	Pivot             Pivot
-	Civil             bool // false: an account without civil identity; Pivot may be empty
+	Original          *Pivot `json:",omitempty"` // what the provider said, where the civil registry corrected it; nil: Pivot
+	Civil             bool   // false: an account without civil identity; Pivot may be empty
 	PreferredUsername string
 	Email             string
 	EmailVerified     bool
@@ -85,9 +86,9 @@ type Deriver interface {
 	Derive(ctx context.Context, label string, msg []byte) ([32]byte, error)
 }
 
-// ErrAmbiguous: a digest leads to another person already. It is a matter for a
-// human being, never for a merge.
-var ErrAmbiguous = errors.New("the alias leads to another person")
+// ErrAmbiguous: two digests that should lead to one person lead to two. It is a
+// matter for a human being, never for a merge.
+var ErrAmbiguous = errors.New("the aliases lead to two persons")
 
 // PersonStore finds persons by digest. It is durable.
 type PersonStore interface {
@@ -95,7 +96,17 @@ type PersonStore interface {
 	// stores candidate with this alias and returns candidate. Of concurrent calls
 	// with one alias all return the same person.
 	Resolve(ctx context.Context, alias [32]byte, candidate Person, now time.Time) (Person, error)
-	// AddAlias makes alias lead to id as well. If alias already leads to another
-	// person it returns ErrAmbiguous and changes nothing.
-	AddAlias(ctx context.Context, alias [32]byte, id PersonID, now time.Time) error
+	// JoinAliases makes both aliases lead to one person and returns her: the one to whom one
+	// of them leads already, or else candidate. If they lead to two persons it returns
+	// ErrAmbiguous and changes nothing.
+	JoinAliases(ctx context.Context, a, b [32]byte, candidate Person, now time.Time) (Person, error)
+	// Confirm remembers that the civil registry confirmed a person at this time, and
+	// nothing else of it, for at most 366 days. An earlier time than the one
+	// remembered changes nothing.
+	Confirm(ctx context.Context, id PersonID, at time.Time) error
+	// Confirmed returns that time for the person whom alias leads to; zero when there
+	// is none, or nobody.
+	Confirmed(ctx context.Context, alias [32]byte) (time.Time, error)
+	// Unconfirm forgets it. No error when there is nothing to forget.
+	Unconfirm(ctx context.Context, alias [32]byte) error
 }

@@ -43,7 +43,9 @@ func NewPeople(cfg PeopleConfig) (*People, error) {
 // first sight. A civil identity leads to the same person through every provider;
 // it is checked here again, because an incomplete one would lead many people to
 // one person. An account without civil identity is a person of its own, known by
-// issuer and subject, and never linked to another by e-mail or name. An
+// issuer and subject, and never linked to another by e-mail or name. An identity
+// that the civil registry corrected leads to one person in both spellings, so that
+// her subject stays what it was; ErrAmbiguous means that they led to two before. An
 // *InvalidError means that the identity is no good; any other error means that
 // we do not know, and that nobody is signed in.
 func (p *People) Resolve(ctx context.Context, id Identity, issuer, subject string) (Person, error) {
@@ -56,7 +58,16 @@ func (p *People) Resolve(ctx context.Context, id Identity, issuer, subject strin
 	if candidate.SealKey, err = p.cfg.NewSealKey(); err != nil {
 		return Person{}, fmt.Errorf("resolve person: %w", err)
 	}
-	person, err := p.cfg.Store.Resolve(ctx, alias, candidate, p.cfg.Now())
+	var person Person
+	if original, corrected := id.original(); corrected {
+		var before [32]byte
+		if before, err = p.alias(ctx, original, issuer, subject); err != nil {
+			return Person{}, fmt.Errorf("resolve person: %w", err)
+		}
+		person, err = p.cfg.Store.JoinAliases(ctx, before, alias, candidate, p.cfg.Now())
+	} else {
+		person, err = p.cfg.Store.Resolve(ctx, alias, candidate, p.cfg.Now())
+	}
 	if err != nil {
 		return Person{}, fmt.Errorf("resolve person: %w", err)
 	}
@@ -75,6 +86,42 @@ func (p *People) alias(ctx context.Context, id Identity, issuer, subject string)
 		return [32]byte{}, err
 	}
 	return p.cfg.Deriver.Derive(ctx, personLabel, pivot.Canonical())
+}
+
+// Confirm remembers that the civil registry has confirmed this person now.
+func (p *People) Confirm(ctx context.Context, person PersonID) error {
+	if err := p.cfg.Store.Confirm(ctx, person, p.cfg.Now()); err != nil {
+		return fmt.Errorf("confirm person: %w", err)
+	}
+	return nil
+}
+
+// Confirmed is when the civil registry last confirmed the person of a civil
+// identity; zero: never, or not for a year. It makes nobody. Like Confirm, it
+// knows of persons and times only.
+func (p *People) Confirmed(ctx context.Context, id Identity) (time.Time, error) {
+	alias, err := p.alias(ctx, id, "", "")
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look up confirmation: %w", err)
+	}
+	at, err := p.cfg.Store.Confirmed(ctx, alias)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look up confirmation: %w", err)
+	}
+	return at, nil
+}
+
+// Unconfirm forgets what Confirm remembered of the person of a civil identity: the
+// registry now says otherwise.
+func (p *People) Unconfirm(ctx context.Context, id Identity) error {
+	alias, err := p.alias(ctx, id, "", "")
+	if err == nil {
+		err = p.cfg.Store.Unconfirm(ctx, alias)
+	}
+	if err != nil {
+		return fmt.Errorf("forget confirmation: %w", err)
+	}
+	return nil
 }
 
 // PairwiseSub is what the services of one sector know the person by: the same in

@@ -28,6 +28,8 @@ type memoryPeople struct {
 	mu  sync.Mutex
 	all map[[32]byte]Person
 	err error
+
+	confirmed map[PersonID]time.Time
 }
 
 func (m *memoryPeople) Resolve(_ context.Context, alias [32]byte, candidate Person, _ time.Time) (Person, error) {
@@ -39,10 +41,41 @@ func (m *memoryPeople) Resolve(_ context.Context, alias [32]byte, candidate Pers
 	return m.all[alias], m.err
 }
 
-func (m *memoryPeople) AddAlias(context.Context, [32]byte, PersonID, time.Time) error { return m.err }
+func (m *memoryPeople) JoinAliases(_ context.Context, a, b [32]byte, candidate Person, _ time.Time) (Person, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p, knownA := m.all[a]
+	q, knownB := m.all[b]
+	switch {
+	case m.err != nil:
+		return Person{}, m.err
+	case knownA && knownB && p.ID != q.ID:
+		return Person{}, ErrAmbiguous
+	case !knownA && !knownB:
+		p = candidate
+	case !knownA:
+		p = q
+	}
+	m.all[a], m.all[b] = p, p
+	return p, nil
+}
+
+func (m *memoryPeople) Confirm(_ context.Context, id PersonID, at time.Time) error {
+	m.confirmed[id] = at
+	return m.err
+}
+
+func (m *memoryPeople) Confirmed(_ context.Context, alias [32]byte) (time.Time, error) {
+	return m.confirmed[m.all[alias].ID], m.err
+}
+
+func (m *memoryPeople) Unconfirm(_ context.Context, alias [32]byte) error {
+	delete(m.confirmed, m.all[alias].ID)
+	return m.err
+}
 
 func newPeople(t *testing.T) (*People, *memoryPeople) {
-	store := &memoryPeople{all: map[[32]byte]Person{}}
+	store := &memoryPeople{all: map[[32]byte]Person{}, confirmed: map[PersonID]time.Time{}}
 	p, err := NewPeople(PeopleConfig{
 		Store: store, Deriver: fixedDeriver{},
 		NewSealKey: func() ([]byte, error) { return []byte("wrapped"), nil },

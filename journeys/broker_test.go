@@ -228,7 +228,7 @@ func demo(t *testing.T) *world {
 // demoIn is demo with its data in dir.
 func demoIn(t *testing.T, dir string) *world {
 	t.Helper()
-	port := ports(t, 1, 2, 10, 11)
+	port := ports(t, 1, 2, 3, 10, 11)
 	at := func(p int) string { return fmt.Sprintf("http://localhost:%d", p) }
 	w := &world{Broker: at(port), LowIdP: at(port + 1), HighIdP: at(port + 2), Service: at(port + 10)}
 	w.process = launch(t, nil, w.Broker+"/readyz", binary(t, ""), "demo", "--port", fmt.Sprint(port), "--data", dir)

@@ -29,6 +29,16 @@ var canaries = struct {
 	"1984-06-21":         "birth date",
 	"camille.linteau":    "e-mail address",
 	"camille@mail":       "e-mail address",
+	"Margueritte":        "given name",
+	"Marguerite Aimée":   "given name that the registry gave",
+	"Ogive":              "family name",
+	"1962-08-1":          "birth date",
+	"Moellon":            "family name",
+	"Pignon":             "family name",
+	"Linçoir":            "family name",
+	"Archivolte":         "family name",
+	"Lambris":            "family name",
+	"Lucarne":            "family name",
 	"demo-secret-of-the": "client secret",
 }}
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ import (
 // passed before it dies ("the third commit of the records").
 var places = []string{
 	"start.after-create", "pick.after-advance",
-	"callback.after-consume", "callback.after-finish", "callback.after-advance",
+	"callback.after-consume", "registry.after-answer", "registry.after-confirm", "callback.after-finish", "callback.after-advance",
 	"consent.after-advance", "consent.after-record", "code.before-put", "code.after-put",
 	"consent.after-code", "consent.after-done",
 	"token.before-consume", "token.after-consume", "token.after-audit", "token.before-answer",
@@ -30,6 +31,7 @@ var places = []string{
 	"records.before-commit:2", "records.after-commit:2", "records.before-commit:3", "records.after-commit:3",
 	"records.before-commit:9", "records.after-commit:9", "records.before-commit:4", "records.after-commit:4",
 	"records.before-commit:5", "records.after-commit:5", "records.before-commit:6", "records.after-commit:6",
+	"records.before-commit:10", "records.after-commit:10", "records.before-commit:11", "records.after-commit:11",
 	"records.before-commit:7", "records.after-commit:7", "records.before-commit:8", "records.after-commit:8",
 }
 
@@ -106,11 +108,30 @@ func newCrashWorld(t *testing.T, people int) *crashWorld {
     id_token_signed_response_alg: ES256
     acr: { max: eidas1 }
 `, 1)
+	// A registry that mends everybody's birth date: two spellings, one person.
+	text = "registry: { url: " + mendingRegistry(t) + " }\n" + text
 	w.config = filepath.Join(w.dir, "voussoir.yaml")
 	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// mendingRegistry corrects the birth date of everybody, and returns its address.
+func mendingRegistry(t *testing.T) string {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var who map[string]string
+		if r.Method != http.MethodPost || r.URL.RawQuery != "" || json.NewDecoder(r.Body).Decode(&who) != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		who["birthdate"] = "1984-06-22"
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"outcome": "corrected", "identity": who})
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL + "/check"
 }
 
 // letters spells i, because a name has no digits.

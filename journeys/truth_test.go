@@ -29,7 +29,7 @@ type truthWorld struct {
 	told         chan string                // logout tokens
 }
 
-const allClaims = "given_name family_name preferred_username birthdate gender birthplace birthcountry email age_over_15 age_over_16 age_over_18 idp_id amr"
+const allClaims = "given_name family_name preferred_username birthdate gender birthplace birthcountry email age_over_15 age_over_16 age_over_18 idp_given_name idp_family_name idp_birthdate idp_id amr"
 
 func newTruthWorld(t *testing.T) *truthWorld {
 	w := &truthWorld{}

@@ -141,29 +141,41 @@ func (s *Service) stillOffered(v *visit, client *clients.Client) (federation.Ent
 	return entry, nil
 }
 
-// verify asks the provider and finds the person. A *federation.Error is something
-// that she can do something about. hint is for logging out at the provider.
+// verify asks the provider, then the civil registry, and finds the person. A
+// *federation.Error and an *unvouched are something that she is told. hint is for
+// logging out at the provider.
 func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, q url.Values) (in signIn, hint string, err error) {
 	login, err := entry.Finish(ctx, s.request(client, v.Request, q.Get("state")), pending, q)
 	if err != nil {
 		return signIn{}, "", err
 	}
 	login.Identity.Provider = v.Provider
-	person, err := s.People.Resolve(ctx, login.Identity, login.Issuer, login.Subject)
+	in, err = s.vouch(ctx, v, client, signIn{Identity: login.Identity, Provider: v.Provider, ACR: login.ACR, AuthTime: login.AuthTime})
+	if err != nil {
+		return signIn{}, "", err
+	}
+	in.Person, err = s.People.Resolve(ctx, in.Identity, login.Issuer, login.Subject)
 	var invalid *identity.InvalidError
 	if errors.As(err, &invalid) {
 		return signIn{}, "", &federation.Error{Provider: v.Provider, Kind: federation.BadIdentity, Err: err}
 	}
+	if errors.Is(err, identity.ErrAmbiguous) {
+		return signIn{}, "", &unvouched{notice: web.NoticeRegistryAmbiguous, rule: ruleAmbiguous}
+	}
 	if err != nil {
 		return signIn{}, "", err
 	}
-	in = signIn{Person: person, Identity: login.Identity, Provider: v.Provider, ACR: login.ACR, AuthTime: login.AuthTime}
-	return in, login.LogoutHint, nil
+	return in, login.LogoutHint, s.confirm(ctx, in)
 }
 
-// failed takes the visit back to the choice with a notice that names the
-// provider. An error that is not the provider's means that we do not know.
+// failed takes the visit back to the choice with a notice that names the provider.
+// An error that is neither the provider's nor the civil registry's means that we do
+// not know.
 func (s *Service) failed(ctx context.Context, v *visit, err error) error {
+	var u *unvouched
+	if errors.As(err, &u) {
+		return s.turnedDown(ctx, v, u)
+	}
 	var e *federation.Error
 	if !errors.As(err, &e) {
 		return fmt.Errorf("verify the answer of provider %s: %w", v.Provider, err)

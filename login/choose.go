@@ -47,6 +47,9 @@ func describe(denial protocol.ErrorCode) string {
 }
 
 func (s *Service) showChoice(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if err := s.stopped(v); err != nil {
+		return err
+	}
 	client, err := s.client(v)
 	if err != nil {
 		return err
@@ -209,7 +212,8 @@ func (s *Service) cancel(w http.ResponseWriter, r *http.Request, v *visit) error
 	case v.stage == Asking:
 		step, err = s.refuse(r.Context(), v, s.Site.Lang(r, v.Request.UILocales))
 	case v.stage.undecided():
-		step, err = s.end(r.Context(), v, ruleTurnedBack, protocol.Fail(protocol.AccessDenied, nil, "the person turned back"))
+		rule, answer := turnBack(v)
+		step, err = s.end(r.Context(), v, rule, answer)
 	default:
 		step, err = s.next(r.Context(), v, r.Header)
 	}

@@ -94,6 +94,13 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 		}
 		return s.next(ctx, v, h)
 	}
+	// The policy wants the civil registry's word since a moment ago: she signs in again.
+	if s.vouching(client, *v.SignIn) == policies.Unvouched {
+		if err := s.advance(ctx, v, v.back(nil)); err != nil {
+			return nil, err
+		}
+		return s.next(ctx, v, h)
+	}
 	if other, err := s.isSomeoneElse(ctx, v, *v.SignIn); err != nil {
 		return nil, err
 	} else if other {

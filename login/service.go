@@ -18,10 +18,14 @@ import (
 )
 
 // People finds the person behind an identity. An *identity.InvalidError means
-// that the identity is no good, any other error that we do not know. Implemented
-// by identity.People.
+// that the identity is no good, identity.ErrAmbiguous that a correction leads to two
+// persons, any other error that we do not know. The other three remember when the
+// civil registry last confirmed a person. Implemented by identity.People.
 type People interface {
 	Resolve(ctx context.Context, id identity.Identity, issuer, subject string) (identity.Person, error)
+	Confirm(ctx context.Context, person identity.PersonID) error
+	Confirmed(ctx context.Context, id identity.Identity) (time.Time, error)
+	Unconfirm(ctx context.Context, id identity.Identity) error
 }
 
 // Ledger keeps receipts and standing answers. When Record returns nil, the
@@ -50,7 +54,7 @@ type Site interface {
 	Lang(r *http.Request, uiLocales []string) string
 }
 
-// Config is what New needs. Fields without a default are required. The three
+// Config is what New needs. Fields without a default are required. The four
 // functions return the current set, so that a reload of the configuration holds
 // from the next request on.
 type Config struct {
@@ -61,6 +65,7 @@ type Config struct {
 	Clients   func() *clients.Set
 	Directory func() *federation.Directory
 	Health    func(protocol.ProviderID) federation.State
+	Civil     func() Civil
 	People    People
 	Deriver   identity.Deriver // for pairwise subjects
 	Consent   Ledger
@@ -87,7 +92,7 @@ func New(c Config) (*Service, error) {
 		missing bool
 	}{
 		{"Flows", c.Flows == nil}, {"Sessions", c.Sessions == nil}, {"Sealer", c.Sealer == nil},
-		{"Policies", c.Policies == nil}, {"Clients", c.Clients == nil}, {"Directory", c.Directory == nil}, {"Health", c.Health == nil},
+		{"Policies", c.Policies == nil}, {"Clients", c.Clients == nil}, {"Directory", c.Directory == nil}, {"Health", c.Health == nil}, {"Civil", c.Civil == nil},
 		{"People", c.People == nil}, {"Deriver", c.Deriver == nil}, {"Consent", c.Consent == nil},
 		{"Audit", c.Audit == nil}, {"Issuer", c.Issuer == nil}, {"Site", c.Site == nil},
 		{"Note", c.Note == nil}, {"Now", c.Now == nil},

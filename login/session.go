@@ -39,12 +39,13 @@ func (s *Service) session(ctx context.Context, v *visit, offers []policies.Offer
 }
 
 // satisfies reports whether a sign-in of an earlier visit meets what this one
-// demands: a provider that may be used here, the level, the age (OpenID Connect
-// Core section 3.1.2.1, max_age) and the provider that the service named.
+// demands: a provider that may be used here, the level, the word of the civil
+// registry, the age (OpenID Connect Core section 3.1.2.1, max_age) and the provider
+// that the service named.
 func (s *Service) satisfies(x *session, v *visit, offers []policies.Offer) bool {
 	in, req := x.SignIn, v.Request
 	client, ok := s.Clients().Get(req.ClientID)
-	if !ok || !selectable(offers, in.Provider) || !in.ACR.Reaches(s.Policies().RequiredACR(client, req)) {
+	if !ok || !selectable(offers, in.Provider) || !in.ACR.Reaches(s.Policies().RequiredACR(client, req)) || s.vouching(client, in) == policies.Unvouched {
 		return false
 	}
 	// Without a page the hint can lead nowhere, and the answer would tell the

@@ -11,6 +11,7 @@ import (
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
+	"github.com/voussoir-id/voussoir/registry"
 	"github.com/voussoir-id/voussoir/web"
 )
 
@@ -71,6 +72,9 @@ type signIn struct {
 	ACR      protocol.ACR
 	AuthTime time.Time // zero: nobody knows
 	Session  SessionID `json:",omitempty"` // that it began or came from; "" at eidas3
+
+	Registry  registry.Outcome `json:",omitempty"` // what the civil registry said; "": it was not asked
+	Confirmed time.Time        `json:",omitzero"`  // when it last confirmed her before, where it did not answer now
 }
 
 // sealedAnswer is an Answer without the cause of its error.

@@ -45,12 +45,13 @@ type world struct {
 	clock  time.Time
 	policy *policies.Table
 	dir    *federation.Directory
+	civil  Civil
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, clock: time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC), mux: http.NewServeMux()}
-	w.stores = &stores{flows: map[FlowID]Flow{}, sessions: map[[32]byte]Session{}, ended: map[SessionID]bool{}, standing: map[string]*consent.Standing{}, people: map[[32]byte]identity.Person{}}
+	w.stores = &stores{flows: map[FlowID]Flow{}, sessions: map[[32]byte]Session{}, ended: map[SessionID]bool{}, standing: map[string]*consent.Standing{}, people: map[[32]byte]identity.Person{}, confirmed: map[identity.PersonID]time.Time{}}
 	w.tax, w.post = &idp{id: "tax", w: w}, &idp{id: "post", w: w}
 	w.issuer, w.site = &issuer{w: w}, &site{}
 	w.dir = federation.NewDirectory(w.tax.entry(protocol.EIDAS2), w.post.entry(protocol.EIDAS1))
@@ -77,6 +78,7 @@ func newWorld(t testing.TB) *world {
 		Flows: w.stores, Sessions: w.stores, Sealer: seals{}, People: people, Deriver: deriver{}, Consent: ledger, Audit: log,
 		Policies:  func() *policies.Table { w.mu.Lock(); defer w.mu.Unlock(); return w.policy },
 		Clients:   func() *clients.Set { return set },
+		Civil:     func() Civil { w.mu.Lock(); defer w.mu.Unlock(); return w.civil },
 		Directory: func() *federation.Directory { w.mu.Lock(); defer w.mu.Unlock(); return w.dir },
 		Health:    func(protocol.ProviderID) federation.State { return federation.State{} },
 		Issuer:    w.issuer, Site: w.site, Note: func(*http.Request, ...slog.Attr) {}, Now: w.now,
@@ -385,16 +387,17 @@ func (deriver) Derive(_ context.Context, label string, msg []byte) (out [32]byte
 // stores keeps everything in memory, by the contracts of the interfaces. Its nth
 // call can be made to fail, before or after it took effect.
 type stores struct {
-	mu       sync.Mutex
-	flows    map[FlowID]Flow
-	sessions map[[32]byte]Session
-	joined   []Participant
-	ended    map[SessionID]bool
-	revoked  []GrantID
-	people   map[[32]byte]identity.Person
-	receipts []consent.Receipt
-	standing map[string]*consent.Standing
-	entries  []audit.Entry
+	mu        sync.Mutex
+	flows     map[FlowID]Flow
+	sessions  map[[32]byte]Session
+	joined    []Participant
+	ended     map[SessionID]bool
+	revoked   []GrantID
+	people    map[[32]byte]identity.Person
+	confirmed map[identity.PersonID]time.Time
+	receipts  []consent.Receipt
+	standing  map[string]*consent.Standing
+	entries   []audit.Entry
 
 	calls, failAt int
 	failAfter     bool
@@ -529,8 +532,35 @@ func (s *stores) Resolve(_ context.Context, alias [32]byte, candidate identity.P
 	})
 }
 
-func (s *stores) AddAlias(context.Context, [32]byte, identity.PersonID, time.Time) error {
-	return errors.New("not here")
+func (s *stores) JoinAliases(_ context.Context, a, b [32]byte, candidate identity.Person, _ time.Time) (p identity.Person, err error) {
+	return p, s.do(func() error {
+		first, knownA := s.people[a]
+		second, knownB := s.people[b]
+		switch {
+		case knownA && knownB && first.ID != second.ID:
+			return identity.ErrAmbiguous
+		case knownA:
+			p = first
+		case knownB:
+			p = second
+		default:
+			p = candidate
+		}
+		s.people[a], s.people[b] = p, p
+		return nil
+	})
+}
+
+func (s *stores) Confirm(_ context.Context, id identity.PersonID, at time.Time) error {
+	return s.do(func() error { s.confirmed[id] = at; return nil })
+}
+
+func (s *stores) Confirmed(_ context.Context, alias [32]byte) (at time.Time, err error) {
+	return at, s.do(func() error { at = s.confirmed[s.people[alias].ID]; return nil })
+}
+
+func (s *stores) Unconfirm(_ context.Context, alias [32]byte) error {
+	return s.do(func() error { delete(s.confirmed, s.people[alias].ID); return nil })
 }
 
 func (s *stores) AppendEntries(_ context.Context, e ...audit.Entry) error {

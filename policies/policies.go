@@ -33,6 +33,8 @@ type Policy struct {
 	DenyProviders   []protocol.ProviderID // never these, even when they are allowed
 	Claims          []ClaimRule
 	ConsentValidity Period // how long an answer is remembered; zero: ask each time
+	Registry        Registry
+	RegistryGrace   Period // with RegistryPrefer
 }
 
 // ClaimRule allows one claim.

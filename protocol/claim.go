@@ -17,6 +17,9 @@ const (
 	AgeOver15         Claim = "age_over_15"
 	AgeOver16         Claim = "age_over_16"
 	AgeOver18         Claim = "age_over_18"
+	IdPGivenName      Claim = "idp_given_name" // as the provider wrote it, whatever the civil registry made of it
+	IdPFamilyName     Claim = "idp_family_name"
+	IdPBirthdate      Claim = "idp_birthdate"
 	IdPID             Claim = "idp_id" // which provider was used; hidden unless a policy says so
 	AMR               Claim = "amr"
 )
@@ -26,7 +29,8 @@ const (
 func Claims() []Claim {
 	return []Claim{
 		GivenName, FamilyName, PreferredUsername, Birthdate, Gender, Birthplace,
-		Birthcountry, Email, AgeOver15, AgeOver16, AgeOver18, IdPID, AMR,
+		Birthcountry, Email, AgeOver15, AgeOver16, AgeOver18,
+		IdPGivenName, IdPFamilyName, IdPBirthdate, IdPID, AMR,
 	}
 }
 
@@ -36,6 +40,17 @@ func (c Claim) Known() bool {
 		if k == c {
 			return true
 		}
+	}
+	return false
+}
+
+// Civil reports whether c comes from the civil identity, and so is what the civil
+// registry can confirm: the six facts, and the ages that follow from one of them.
+func (c Claim) Civil() bool {
+	switch c {
+	case GivenName, FamilyName, Birthdate, Gender, Birthplace, Birthcountry,
+		AgeOver15, AgeOver16, AgeOver18, IdPGivenName, IdPFamilyName, IdPBirthdate:
+		return true
 	}
 	return false
 }
@@ -67,6 +82,9 @@ var scopeClaims = map[Scope][]Claim{
 	"profile":            {GivenName, FamilyName, Birthdate, Gender, PreferredUsername},
 	"birth":              {Birthplace, Birthcountry},
 	"identite_pivot":     {GivenName, FamilyName, Birthdate, Gender, Birthplace, Birthcountry},
+	"idp_given_name":     {IdPGivenName},
+	"idp_family_name":    {IdPFamilyName},
+	"idp_birthdate":      {IdPBirthdate},
 	"idp_id":             {IdPID},
 	"amr":                {AMR},
 	"age_over_15":        {AgeOver15},
@@ -78,8 +96,8 @@ var scopeClaims = map[Scope][]Claim{
 func Scopes() []Scope {
 	return []Scope{
 		OpenID, "age_over_15", "age_over_16", "age_over_18", "amr", "birth", "birthcountry", "birthdate",
-		"birthplace", "email", "family_name", "gender", "given_name", "identite_pivot", "idp_id",
-		OfflineAccess, "preferred_username", "profile",
+		"birthplace", "email", "family_name", "gender", "given_name", "identite_pivot",
+		"idp_birthdate", "idp_family_name", "idp_given_name", "idp_id", OfflineAccess, "preferred_username", "profile",
 	}
 }
 

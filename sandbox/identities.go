@@ -175,6 +175,42 @@ func people(now time.Time) []entry {
 			Birthplace: "38185", Birthcountry: france, Email: "prosper@porte-a-faux.example", EmailVerified: true,
 			Note: note("Broken record: 13th month, 45th day", "Fiche erronée : 13e mois, 45e jour"),
 		}, asIs, asIs},
+		// What the civil registry says of these: registry.go.
+		{Identity{
+			ID: "margueritte", GivenName: "Margueritte", FamilyName: "Ogive", Birthdate: "1962-08-14", Gender: "female",
+			Birthplace: "21231", Birthcountry: france, Email: "margueritte.ogive@mail.example", EmailVerified: true,
+			Note: note("The civil registry writes her otherwise", "L’état civil l’écrit autrement"),
+		}, asIs, asIs},
+		{Identity{
+			ID: "moellon", GivenName: "Pierre", FamilyName: "Moellon", Birthdate: "1970-01-01", Gender: "male",
+			Birthplace: "75056", Birthcountry: france, Email: "moellon.moellon@mail.example", EmailVerified: true,
+			Note: note("The civil registry knows several of him", "L’état civil en connaît plusieurs"),
+		}, asIs, asIs},
+		{Identity{
+			ID: "pignon", GivenName: "Zélie", FamilyName: "Pignon", Birthdate: "1990-11-11", Gender: "female",
+			Birthplace: "87085", Birthcountry: france, Email: "pignon.pignon@mail.example", EmailVerified: true,
+			Note: note("The civil registry does not know her", "L’état civil ne la connaît pas"),
+		}, asIs, asIs},
+		{Identity{
+			ID: "lincoir", GivenName: "Octave", FamilyName: "Linçoir", Birthdate: "1977-04-30", Gender: "male",
+			Birthplace: "06088", Birthcountry: france, Email: "lincoir.lincoir@mail.example", EmailVerified: true,
+			Note: note("The civil registry refuses to say", "L’état civil refuse de répondre"),
+		}, asIs, asIs},
+		{Identity{
+			ID: "archivolte", GivenName: "Honorine", FamilyName: "Archivolte", Birthdate: "1931-02-03", Gender: "female",
+			Birthplace: "64445", Birthcountry: france, Email: "archivolte.archivolte@mail.example", EmailVerified: true,
+			Note: note("Dead, says the civil registry", "Décédée, dit l’état civil"),
+		}, asIs, asIs},
+		{Identity{
+			ID: "lambris", GivenName: "Fantine", FamilyName: "Lambris", Birthdate: "1985-05-05", Gender: "female",
+			Birthplace: "62041", Birthcountry: france, Email: "lambris.lambris@mail.example", EmailVerified: true,
+			Note: note("The civil registry breaks down", "L’état civil tombe en panne"),
+		}, asIs, asIs},
+		{Identity{
+			ID: "lucarne", GivenName: "Modeste", FamilyName: "Lucarne", Birthdate: "1966-10-10", Gender: "male",
+			Birthplace: "76540", Birthcountry: france, Email: "lucarne.lucarne@mail.example", EmailVerified: true,
+			Note: note("The civil registry takes too long", "L’état civil met trop longtemps"),
+		}, asIs, asIs},
 	}
 }
 

@@ -269,6 +269,7 @@ type errorView struct {
 	Sentence, Next string
 	Client         string
 	Back           template.URL
+	Contact        string
 	Number, Detail string
 	Others         []otherError
 }
@@ -292,6 +293,7 @@ func (s *Site) errorPage(w http.ResponseWriter, r *http.Request, v *visit, f fai
 	if f.protocol != nil {
 		view.Detail = string(f.protocol.Code) + ": " + describable(f.protocol.Description)
 	}
+	view.Contact = clean(f.contact.In(in.lang))
 	if f.back != nil {
 		view.Client, view.Back = clean(f.back.Client.In(in.lang)), backURL(f.back.URL)
 	}

@@ -122,6 +122,12 @@ func samples(s *Site) map[string]Handler {
 		"logged_out_nothing": func(w http.ResponseWriter, r *http.Request) error {
 			return s.LoggedOut(w, r, LoggedOutPage{Nothing: true})
 		},
+		"error_civil_status": func(http.ResponseWriter, *http.Request) error {
+			return &Problem{
+				Code: CivilStatus, Back: &Back{Client: library, URL: "https://lib.example/"},
+				Contact: protocol.Text{"fr": "registre@civil.example, 01 99 00 00 00", "en": "registry@civil.example, 01 99 00 00 00"},
+			}
+		},
 		"error": func(http.ResponseWriter, *http.Request) error {
 			return &Problem{Code: FlowNotYours, Back: &Back{Client: library, URL: "https://lib.example/cb?error=access_denied&state=1"}}
 		},
@@ -255,7 +261,9 @@ func TestChoose_WhatAPersonMustSee(t *testing.T) {
 
 func TestChoose_EveryNoticeNamesTheProviderInEveryLanguage(t *testing.T) {
 	s := newSite(t, io.Discard)
-	codes := []NoticeCode{NoticeCancelled, NoticeRefused, NoticeUnavailable, NoticeInvalid, NoticeTooWeak, NoticeTooOld, NoticeBadIdentity, NoticeMissingClaim}
+	codes := []NoticeCode{NoticeCancelled, NoticeRefused, NoticeUnavailable, NoticeInvalid, NoticeTooWeak, NoticeTooOld, NoticeBadIdentity, NoticeMissingClaim,
+		NoticeRegistrySeveral, NoticeRegistryNone, NoticeRegistryRefused, NoticeRegistryDeceased, NoticeRegistryUnavailable,
+		NoticeRegistryAmbiguous, NoticeRegistryNotCivil}
 	for _, lang := range s.langs {
 		for _, c := range codes {
 			p := choosePage()

@@ -30,6 +30,7 @@ const (
 	LogoutInvalid   Code = "logout_invalid"   // 400: a request to log out that cannot be trusted
 
 	LogoutRedirectInvalid Code = "logout_redirect_invalid" // 400: post_logout_redirect_uri is not registered
+	CivilStatus           Code = "civil_status"            // 403: the civil registry holds the person for dead
 	CrossSite             Code = "cross_site"              // 403: the form was sent from another site
 	NotFound              Code = "not_found"               // 404
 	MethodNotAllowed      Code = "method_not_allowed"      // 405
@@ -43,6 +44,8 @@ type Problem struct {
 	Code Code
 	Err  error
 	Back *Back // nil: no way back to a service
+	// Contact says where else to turn; empty: nowhere that we know of.
+	Contact protocol.Text
 }
 
 // Back is the way back to the service from an error page.
@@ -78,6 +81,14 @@ const (
 	NoticeBadIdentity  NoticeCode = "bad_identity"
 	NoticeMissingClaim NoticeCode = "missing_claim"
 	NoticeSignedOut    NoticeCode = "signed_out" // she logged out while the visit was open
+
+	NoticeRegistrySeveral     NoticeCode = "registry_several"
+	NoticeRegistryNone        NoticeCode = "registry_none"
+	NoticeRegistryRefused     NoticeCode = "registry_refused"
+	NoticeRegistryDeceased    NoticeCode = "registry_deceased" // never shown: a page of its own says it, see CivilStatus
+	NoticeRegistryUnavailable NoticeCode = "registry_unavailable"
+	NoticeRegistryAmbiguous   NoticeCode = "registry_ambiguous"
+	NoticeRegistryNotCivil    NoticeCode = "registry_not_civil"
 )
 
 // Notice is a sentence about a provider.

@@ -34,18 +34,19 @@ const serviceSecret = "demo-secret-of-the-sample-services"
 
 // The ports of the demo, counted from the broker's.
 const (
-	taxPort     = 1
-	postPort    = 2
-	servicePort = 10
+	taxPort      = 1
+	postPort     = 2
+	registryPort = 3
+	servicePort  = 10
 )
 
 func (p *program) demo() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Show everything on this machine: broker, two identity providers, a service",
-		Long: "demo starts a broker, two identity providers with invented people, and a sample service, all in this process\n" +
-			"and reachable from this machine only, and prints where to begin. The broker listens on the given port, the\n" +
-			"providers on the next two, the service on the tenth after it. Nothing is kept, unless --data names a folder;\n" +
+		Short: "Show everything on this machine: broker, two identity providers, a registry, a service",
+		Long: "demo starts a broker, two identity providers with invented people, a civil registry and a sample service, all in\n" +
+			"this process and reachable from this machine only, and prints where to begin. The broker listens on the given port,\n" +
+			"the providers on the next two, the registry on the one after those, the service on the tenth after the broker's. Nothing is kept, unless --data names a folder;\n" +
 			"voussoir.yaml in it is written anew at each start.",
 		Args: cobra.NoArgs,
 	}
@@ -133,11 +134,11 @@ func (d *demonstration) close() {
 
 // prepareDemo takes all ports first: a demo that is half there helps nobody.
 func (p *program) prepareDemo(ctx context.Context, d *demonstration, events *slog.Logger) error {
-	for _, offset := range []int{0, taxPort, postPort, servicePort} {
+	for _, offset := range []int{0, taxPort, postPort, registryPort, servicePort} {
 		l, err := listen(ctx, "127.0.0.1:"+strconv.Itoa(d.port+offset))
 		if err != nil {
-			return fmt.Errorf("%w (the demo needs ports %d, %d, %d and %d; --port chooses others)", err,
-				d.port, d.port+taxPort, d.port+postPort, d.port+servicePort)
+			return fmt.Errorf("%w (the demo needs ports %d, %d, %d, %d and %d; --port chooses others)", err,
+				d.port, d.port+taxPort, d.port+postPort, d.port+registryPort, d.port+servicePort)
 		}
 		d.servers = append(d.servers, demoServer{listener: l})
 	}
@@ -160,7 +161,11 @@ func (p *program) prepareDemo(ctx context.Context, d *demonstration, events *slo
 	if d.servers[2].handler, err = p.demoProvider(ctx, d, c, sandbox.Post, protocol.EIDAS2, events); err != nil {
 		return err
 	}
-	d.servers[3].handler, err = p.demoService(d, events)
+	d.servers[3].handler, err = sandbox.NewRegistry(sandbox.RegistryConfig{Now: p.now, Log: events})
+	if err != nil {
+		return err
+	}
+	d.servers[4].handler, err = p.demoService(d, events)
 	return err
 }
 
@@ -168,7 +173,7 @@ func (p *program) prepareDemo(ctx context.Context, d *demonstration, events *slo
 func demoConfig(port int) []byte {
 	var pairs []string
 	for _, host := range []string{"localhost:", "127.0.0.1:"} {
-		for _, offset := range []int{0, taxPort, postPort, servicePort} {
+		for _, offset := range []int{0, taxPort, postPort, registryPort, servicePort} {
 			pairs = append(pairs, host+strconv.Itoa(8080+offset), host+strconv.Itoa(port+offset))
 		}
 	}
@@ -223,11 +228,12 @@ Voussoir is running a demonstration. Everyone in it is invented.
   Broker          %s/
   Tax office      %s/   an identity provider, level eidas1
   Post office     %s/   an identity provider, level eidas2
+  Civil registry  %s/   confirms, corrects or refuses identities
   Configuration   %s
   Your service    client my-service at http://localhost:3000 (see README.md)
   Log             warnings here; every request with 2>demo.log
 
 Ready in %d ms. Press Ctrl-C to stop.
 
-`, d.at(servicePort), d.at(0), d.at(taxPort), d.at(postPort), d.file(), now.Sub(d.started).Milliseconds())
+`, d.at(servicePort), d.at(0), d.at(taxPort), d.at(postPort), d.at(registryPort), d.file(), now.Sub(d.started).Milliseconds())
 }

@@ -18,11 +18,13 @@ import (
 	"github.com/voussoir-id/voussoir/federation/oidc"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
+	"github.com/voussoir-id/voussoir/login"
 	"github.com/voussoir-id/voussoir/outbound"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/provider"
 	"github.com/voussoir-id/voussoir/registration"
+	"github.com/voussoir-id/voussoir/registry"
 	"github.com/voussoir-id/voussoir/store/sql"
 	"github.com/voussoir-id/voussoir/web"
 )
@@ -34,6 +36,7 @@ type snapshot struct {
 	clients   *clients.Set
 	policies  *policies.Table
 	directory *federation.Directory
+	civil     login.Civil
 	keySets   map[protocol.ClientID]provider.KeySet // of clients whose keys we need
 	acrs      []protocol.ACR                        // that some provider reaches
 	algs      []string                              // that we sign with for services
@@ -82,6 +85,9 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 		s.known = append(s.known, known{entries[i], l.Disabled})
 	}
 	s.stop(nil)
+	if s.civil, err = civil(c, o); err != nil {
+		return nil, err
+	}
 	for _, level := range protocol.ACRs() {
 		if slices.ContainsFunc(entries, func(e federation.Entry) bool { return e.MaxACR.Reaches(level) }) {
 			s.acrs = append(s.acrs, level)
@@ -125,6 +131,29 @@ func providers(c *config.Loaded, calls outbound.Config, o outside) ([]federation
 		entries = append(entries, federation.Entry{Description: idp.Description(), Provider: idp})
 	}
 	return entries, nil
+}
+
+// civil makes the civil registry of the configuration, with an HTTP client and a
+// breaker of its own.
+func civil(c *config.Loaded, o outside) (login.Civil, error) {
+	if c.Registry == nil {
+		return login.Civil{}, nil
+	}
+	if o.Log == nil { // the configuration is only checked
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	breaker, err := outbound.NewBreaker(outbound.BreakerConfig{Now: o.Now})
+	if err != nil {
+		return login.Civil{}, err
+	}
+	r, err := registry.NewHTTP(registry.HTTPConfig{
+		URL: c.Registry.URL, Token: c.Registry.Token, AllowHTTP: c.Development,
+		Client: outbound.New(calls(c)), Breaker: breaker, Now: o.Now, Log: o.Log,
+	})
+	if err != nil {
+		return login.Civil{}, err
+	}
+	return login.Civil{Registry: r, Contact: c.Registry.Contact}, nil
 }
 
 // calls says where our calls may go.

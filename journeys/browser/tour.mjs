@@ -196,6 +196,37 @@ for (const [name, view] of [['logout', { lang: 'en' }], ['logout-nojs', { lang: 
   })
 }
 
+// The civil registry of the demo has an answer of every kind.
+for (const [identity, selector] of [
+  ['margueritte', '#consent-agree'], ['moellon', '.notice'], ['pignon', '.notice'], ['lincoir', '.notice'],
+  ['archivolte', '#error[data-code="civil_status"]'], ['lambris', '.notice'], ['lucarne', '.notice'],
+]) {
+  for (const lang of ['lucarne', 'margueritte'].includes(identity) ? ['fr'] : ['fr', 'en']) {
+    await visit(`registry-${identity}-${lang}`, { lang }, async v => {
+      await signIn(v, { provider: low, identity })
+      await v.expectPage(selector)
+      await v.look('page')
+      await v.page.reload()
+      await v.expectPage(selector, 'the same after a reload')
+      if (identity === 'margueritte') {
+        assert.match(await v.page.textContent('main'), /Marguerite Aimée/, 'not the words of the registry')
+        await v.page.click('#consent-agree')
+        await v.expectPage('#service-signed-in')
+        assert.equal((await v.page.textContent('#claim-given_name')).includes('Marguerite Aimée'), true, 'the service got other words')
+        return
+      }
+      if (identity === 'archivolte') {
+        assert.ok(await v.page.locator('#contact').count(), 'it does not say where to turn')
+        assert.equal(await v.page.locator('button[name=provider]').count(), 0, 'another account cannot help')
+        return
+      }
+      await v.page.click('#cancel')
+      const answer = ['lambris', 'lucarne'].includes(identity) ? 'temporarily_unavailable' : 'access_denied'
+      await v.expectPage(`#service-error[data-error="${answer}"]`)
+    })
+  }
+}
+
 await visit('language-switch', { lang: 'fr' }, async v => {
   await v.page.goto(SERVICE)
   await v.page.click('#sign-in-city-library')

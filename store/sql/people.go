@@ -44,23 +44,54 @@ func (r *Records) Resolve(ctx context.Context, alias [32]byte, candidate identit
 	return p, nil
 }
 
-// AddAlias implements identity.PersonStore.
-func (r *Records) AddAlias(ctx context.Context, alias [32]byte, id identity.PersonID, now time.Time) error {
-	var owner identity.Person
-	err := r.db.do(ctx, func(t *tx) (err error) {
-		if _, err := t.exec(insertAlias, alias[:], id[:], micros(now)); err != nil {
-			return err
+// JoinAliases implements identity.PersonStore. One transaction looks and writes: of two
+// visits that bring the same two spellings in, one makes the person.
+func (r *Records) JoinAliases(ctx context.Context, a, b [32]byte, candidate identity.Person, now time.Time) (identity.Person, error) {
+	p, err := scanPerson(r.db.one(ctx, personByAlias, a[:]))
+	if err == nil {
+		var q identity.Person
+		if q, err = scanPerson(r.db.one(ctx, personByAlias, b[:])); err == nil && p.ID == q.ID {
+			return p, nil // as at each sign-in but the first
 		}
-		owner, err = scanPerson(t.row(personByAlias, alias[:]))
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return identity.Person{}, wrap(err, "join two aliases")
+	}
+	err = r.db.do(ctx, func(t *tx) (err error) {
+		p, err = t.join(a, b, candidate, now)
 		return err
 	})
 	if err != nil {
-		return wrap(err, "add an alias")
+		return identity.Person{}, wrap(err, "join two aliases")
 	}
-	if owner.ID != id {
-		return identity.ErrAmbiguous
+	return p, nil
+}
+
+func (t *tx) join(a, b [32]byte, candidate identity.Person, now time.Time) (identity.Person, error) {
+	p, missingA := scanPerson(t.row(personByAlias, a[:]))
+	q, missingB := scanPerson(t.row(personByAlias, b[:]))
+	for _, err := range []error{missingA, missingB} {
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return identity.Person{}, err
+		}
 	}
-	return nil
+	switch {
+	case missingA == nil && missingB == nil && p.ID != q.ID:
+		return identity.Person{}, identity.ErrAmbiguous
+	case missingA != nil && missingB != nil:
+		p = candidate
+		if _, err := t.exec(insertPerson, p.ID[:], blob(p.SealKey), micros(now)); err != nil {
+			return identity.Person{}, err
+		}
+	case missingA != nil:
+		p = q
+	}
+	for _, alias := range [][32]byte{a, b} {
+		if _, err := t.exec(insertAlias, alias[:], p.ID[:], micros(now)); err != nil {
+			return identity.Person{}, err
+		}
+	}
+	return p, nil
 }
 
 func scanPerson(row scanner) (identity.Person, error) {

@@ -114,7 +114,8 @@ func (r *Records) Sweep(ctx context.Context, now time.Time) (int64, error) {
 	standing, err2 := r.db.batches(ctx, removeStanding, now)
 	families, err3 := r.db.batches(ctx, removeFamilies, now)
 	ends, err4 := r.db.batches(ctx, removeEnds, now.Add(-endsMargin))
-	return once + standing + families + ends, wrap(errors.Join(err1, err2, err3, err4), "sweep records")
+	confirmations, err5 := r.db.batches(ctx, removeConfirmations, now.Add(-confirmationTTL))
+	return once + standing + families + ends + confirmations, wrap(errors.Join(err1, err2, err3, err4, err5), "sweep records")
 }
 
 // Sweep removes rows that had expired at now, in small transactions between

@@ -36,6 +36,7 @@ func (c *checker) all() {
 	c.tls()
 	c.clientCertificates()
 	c.later()
+	c.registry()
 	for i := range c.f.Providers {
 		c.provider(i)
 	}
@@ -111,7 +112,6 @@ func (c *checker) later() {
 	for _, s := range []struct{ path, value, what, instead string }{
 		{"redis.url", c.f.Redis.URL, "Redis is not available in this version: short-lived state is kept in the data folder", "url: \"\""},
 		{"postgres.url", c.f.Postgres.URL, "PostgreSQL is not available in this version: records are kept in the data folder", "url: \"\""},
-		{"registry.url", c.f.Registry.URL, "the civil-registry check is not available in this version", "url: \"\""},
 		{"admin.issuer", c.f.Admin.Issuer, "the console is not available in this version", "issuer: \"\""},
 		{"admin.client_id", c.f.Admin.ClientID, "the console is not available in this version", "client_id: \"\""},
 		{"admin.roles.auditor", strings.Join(c.f.Admin.Roles.Auditor, " "), "the console is not available in this version", "auditor: []"},

@@ -23,6 +23,7 @@ func (c *checker) policy(i int) {
 	c.denied(p, path)
 	c.reachable(p, path)
 	c.claimRules(p, path)
+	c.registryOf(p, path)
 	if len(p.Conditions) > 0 {
 		c.add(path+".conditions", "conditions are not available in this version", "conditions: []")
 	}

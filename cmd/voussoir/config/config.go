@@ -59,9 +59,9 @@ type File struct {
 	Registration Registration `yaml:"registration"`
 	// Consultations are not available in this version: leave the list empty.
 	Consultations []Later `yaml:"consultations" eg:"[]"`
-	// Registry is the civil-registry check. Not available in this version: leave it
-	// out or empty.
-	Registry Store `yaml:"registry"`
+	// Registry is the civil registry, which is asked about the identities that providers
+	// give (docs/registry.md). Default: none.
+	Registry Registry `yaml:"registry"`
 	// Admin is the operators' console. Not available in this version: leave it out
 	// or empty.
 	Admin Admin `yaml:"admin"`
@@ -409,6 +409,15 @@ type Policy struct {
 	Claims []ClaimRule `yaml:"claims" eg:"[{ name: given_name, required: true }]"`
 	// Conditions are not available in this version: leave the list empty.
 	Conditions []string `yaml:"conditions" eg:"[]"`
+	// Registry is whether the civil registry has to confirm an identity before anything
+	// of it leaves: require; prefer, which lets those pass whom it confirmed before while it
+	// does not answer; or off. Default require if there is a registry and the policy
+	// releases anything of the civil identity, ages included; otherwise off.
+	Registry string `yaml:"registry" jsonschema:"enum=require,enum=prefer,enum=off" eg:"prefer"`
+	// RegistryGrace is for how long the registry's word lets a person pass while it
+	// does not answer, with prefer: ISO 8601 in years, months or days, at most P1Y. Default
+	// P30D.
+	RegistryGrace string `yaml:"registry_grace" eg:"P30D"`
 	// ConsentValidity is how long an answer is remembered, ISO 8601 in years,
 	// months or days. Default PT0S: ask each time.
 	ConsentValidity string `yaml:"consent_validity" eg:"P1Y"`

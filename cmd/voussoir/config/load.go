@@ -41,6 +41,7 @@ type Loaded struct {
 
 	TLS                *tls.Certificate   // of our own listener; nil: it speaks http
 	ClientCertificates *CertificateSource // nil: none are asked for or read
+	Registry           *CivilRegistry     // nil: none
 	Initial            []Initial          // tokens with which services register
 
 	file File // for services that register: see Admit
@@ -107,6 +108,7 @@ func defaults(f *File) {
 		fill(&f.Policies[i].MinACR, string(protocol.EIDAS1))
 		fill(&f.Policies[i].ConsentValidity, "PT0S")
 	}
+	registryDefaults(f)
 }
 
 func fill(s *string, value string) {
@@ -124,6 +126,7 @@ func (c *checker) load() *Loaded {
 		KeysSecret: c.keysSecret(),
 		KeysSigner: c.f.Keys.Signer.Socket,
 	}
+	out.Registry = c.loadRegistry()
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	hosts := c.issuerHosts()
 	for i := range c.f.Providers {
@@ -267,6 +270,7 @@ func loadPolicy(p *Policy) *policies.Policy {
 		AllowProviders: words[protocol.ProviderID](p.Providers.Allow), DenyProviders: words[protocol.ProviderID](p.Providers.Deny),
 		ConsentValidity: validity,
 	}
+	out.Registry, out.RegistryGrace = p.registry()
 	for _, r := range p.Claims {
 		out.Claims = append(out.Claims, policies.ClaimRule{Name: protocol.Claim(r.Name), Required: r.Required})
 	}
