@@ -119,7 +119,11 @@ func upstream(t *testing.T, redirectURI, auth string) (broker string) {
 func passThrough(c *citizen, start string, ticked url.Values) *page {
 	c.t.Helper()
 	p := c.get(start)
-	// One provider only: the broker sends straight to it.
+	// One provider only: the broker sends straight to it, unless its first look at the
+	// provider came before the provider was there; then it says so and lets her try.
+	if p.byID("provider-upstream") != nil {
+		p = c.press(p, "provider-upstream", nil)
+	}
 	p = c.submit(p, url.Values{"login": {"camille"}, "password": {"any"}})
 	for range 3 { // oidc-provider's own consent page
 		if !strings.Contains(p.URL.Path, "/interaction/") {
