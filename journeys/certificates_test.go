@@ -158,6 +158,7 @@ client_certificates: { authorities_file: %[1]s/authority.pem, address: "https://
 			eventually(t, "the broker serves", func() bool { return strings.Contains(run.out.String(), `"msg":"serving"`) })
 			launch(t, []string{fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + secret, "REDIRECT_URI=" + broker + "/callback/upstream"},
 				fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), node(t), "counterparts/oidc-provider.mjs")
+			found(t, p.caller(nil, "127.0.0.1"), broker)
 			env := []string{
 				fmt.Sprintf("PORT=%d", at), "ISSUER=" + broker, "CLIENT_ID=library", "CLIENT_SECRET=" + serviceSecret, "SCOPE=openid given_name age_over_16 email",
 				"REQUEST=pushed", "AUTH=tls", "THEN=steal", "CA=" + p.file("authority.pem"), "CERT=" + p.file("client.pem"), "KEY=" + p.file("client.key"),

@@ -53,21 +53,39 @@ func answering(t *testing.T, status int, body string) string {
 // states is what /status says, by provider.
 func (w *faultWorld) states() map[string]string {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.broker+"/status", nil)
+	return states(w.t, http.DefaultTransport, w.broker)
+}
+
+// found waits until a broker that was there before its providers has found them.
+func found(t *testing.T, calls http.RoundTripper, broker string) {
+	t.Helper()
+	eventually(t, "the broker has found its providers", func() bool {
+		for _, state := range states(t, calls, broker) {
+			if state != "works" {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func states(t *testing.T, calls http.RoundTripper, broker string) map[string]string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, broker+"/status", nil)
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	req.Header.Set("Accept", "application/json")
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := calls.RoundTrip(req)
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	var doc struct {
 		Providers []struct{ ID, State string } `json:"providers"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&doc); err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	out := map[string]string{}
 	for _, p := range doc.Providers {

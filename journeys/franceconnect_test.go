@@ -39,6 +39,7 @@ func TestInterop_FranceConnectStyleService(t *testing.T) {
 			_, broker := serve(t, "", pivotPolicy(interopConfig(t, idp, secret, service+"/callback", "    profile: franceconnect\n"+tt.yaml)))
 			env := []string{fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + secret, "REDIRECT_URI=" + broker + "/callback/upstream"}
 			launch(t, env, fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), node(t), "counterparts/oidc-provider.mjs")
+			found(t, http.DefaultTransport, broker)
 			launch(t, []string{
 				fmt.Sprintf("PORT=%d", port), "ISSUER=" + broker, "CLIENT_ID=library", "CLIENT_SECRET=" + serviceSecret,
 				"SCOPE=openid identite_pivot email rnipp_birthdate", "ALG=" + tt.alg, "PROMPT=" + tt.prompt, "IDP_HINT=" + tt.hint, "CLAIMS=" + tt.claims,

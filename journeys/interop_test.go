@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -111,6 +112,7 @@ func upstream(t *testing.T, redirectURI, auth string) (broker string) {
 		"REDIRECT_URI=" + broker + "/callback/upstream", "POST_LOGOUT_URI=" + broker + "/logout/return",
 	}
 	launch(t, env, fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), node(t), "counterparts/oidc-provider.mjs")
+	found(t, http.DefaultTransport, broker)
 	return broker
 }
 
@@ -119,11 +121,7 @@ func upstream(t *testing.T, redirectURI, auth string) (broker string) {
 func passThrough(c *citizen, start string, ticked url.Values) *page {
 	c.t.Helper()
 	p := c.get(start)
-	// One provider only: the broker sends straight to it, unless its first look at the
-	// provider came before the provider was there; then it says so and lets her try.
-	if p.byID("provider-upstream") != nil {
-		p = c.press(p, "provider-upstream", nil)
-	}
+	// One provider only: the broker sends straight to it.
 	p = c.submit(p, url.Values{"login": {"camille"}, "password": {"any"}})
 	for range 3 { // oidc-provider's own consent page
 		if !strings.Contains(p.URL.Path, "/interaction/") {

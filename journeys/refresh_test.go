@@ -100,6 +100,7 @@ func TestInterop_OpenIDClientComesBackAfterTheBrokerWasKilled_OIDC_12(t *testing
 			p := start()
 			launch(t, []string{fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + secret, "REDIRECT_URI=" + broker + "/callback/upstream"},
 				fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), node(t), "counterparts/oidc-provider.mjs")
+			found(t, http.DefaultTransport, broker)
 			launch(t, append([]string{
 				fmt.Sprintf("PORT=%d", own), "ISSUER=" + broker, "CLIENT_ID=library", "CLIENT_SECRET=" + serviceSecret, "SCOPE=" + offlineScope,
 			}, tt.env...), service+"/ready", node(t), "counterparts/openid-client.mjs")

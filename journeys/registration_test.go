@@ -78,6 +78,7 @@ func registers(t *testing.T, token, metadata string, env ...string) registered {
 	launch(t, []string{
 		fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + secret, "REDIRECT_URI=" + broker + "/callback/upstream",
 	}, fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), node(t), "counterparts/oidc-provider.mjs")
+	found(t, http.DefaultTransport, broker)
 	s := registered{t: t, broker: broker, at: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	launch(t, append(env, fmt.Sprintf("PORT=%d", port), "ISSUER="+broker, "INITIAL_TOKEN="+initialToken, "METADATA="+metadata,
 		"SCOPE=openid given_name age_over_16 email"), s.at+"/ready", node(t), "counterparts/openid-client.mjs")
