@@ -256,8 +256,9 @@ func (p *Provider) logoutReturn(w http.ResponseWriter, r *http.Request) error {
 	digest := p.Codes.digest(r.Form.Get("state"))
 	cookie, err := r.Cookie(returnCookie)
 	if err != nil || p.openLogout(sealLogoutReturn, cookie.Value, &back) != nil || subtle.ConstantTimeCompare(digest[:], back.Left) != 1 {
-		seeOther(w, PathLogout) // anyone can link here: only there we know whether she is signed in
-		return nil
+		// Anyone can link here: only there we know whether she is signed in.
+		seeOther(w, PathLogout)
+		return nil //nolint:nilerr // no cookie, or not the one of this way back
 	}
 	http.SetCookie(w, returning("", -1))
 	client, ok := p.Clients().Get(back.Client)
