@@ -103,7 +103,8 @@ var ErrNoSession = errors.New("no such session")
 // that the outcome is unknown. Safe for concurrent use.
 type SessionStore interface {
 	// PutSession replaces one with the same digest. It returns ErrNoSession when the
-	// session has been ended: what was read before must not bring it back.
+	// session has been ended: what was read before must not bring it back. Nobody who
+	// takes part in it is forgotten before it expires.
 	PutSession(ctx context.Context, s Session) error
 	// GetSession returns ErrNoSession after EndSession, under any handle.
 	GetSession(ctx context.Context, d [32]byte, now time.Time) (Session, error)

@@ -114,13 +114,19 @@ func (s *Service) EndSession(ctx context.Context, x *SignedIn, asked protocol.Cl
 	if err != nil {
 		return nil, nil, err
 	}
+	return gone, s.Forget(h), nil
+}
+
+// Forget is the cookies that end what the browser that sent h still has open: its
+// visits, and the handle of a session that is over.
+func (*Service) Forget(h http.Header) []*http.Cookie {
 	set := []*http.Cookie{cookie(sessionCookie, "", -1)}
 	for _, c := range cookies(h) {
 		if strings.HasPrefix(c.Name, flowCookiePrefix) {
 			set = append(set, cookie(c.Name, "", -1))
 		}
 	}
-	return gone, set, nil
+	return set
 }
 
 // endSession puts the end on record and the news in the queue before it ends

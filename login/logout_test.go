@@ -114,6 +114,16 @@ func TestLogout_thereIsNoSidWhereThereIsNoSession_eidas3(t *testing.T) {
 	want(t, "participants", len(w.stores.joined), 0)
 }
 
+func TestLogout_aVisitAtEidas3IsLeftToo(t *testing.T) {
+	w := newWorld(t)
+	w.tax.acr = protocol.EIDAS3
+	b := w.browser()
+	b.identify(request(), "tax", "alice")
+	action := b.choice()
+	b.keep(w.service.Forget(b.header()))
+	want(t, "the one after her", b.post(action, url.Values{"answer": {"agree"}}).Error.Code, web.FlowNotYours)
+}
+
 // She reads the question in one tab and logs out in another, or leaves: whoever
 // finds the first tab must not finish it with a click.
 func TestLogout_aVisitThatRestsOnTheSessionIsNotCompleted(t *testing.T) {

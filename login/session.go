@@ -121,8 +121,11 @@ func (s *Service) renewal(ctx context.Context, h http.Header, in signIn, hint st
 
 // renewSession puts the session of a new sign-in in the place of the browser's old
 // one, under a new handle, so that a handle planted before is worth nothing (session
-// fixation). Another person's session is ended, as if she had logged out herself.
+// fixation). Another person's session is ended, as if she had logged out herself. A
+// sign-in that leaves no session leaves her older one as it was: the services in it
+// would else never hear of her logout.
 func (s *Service) renewSession(ctx context.Context, w http.ResponseWriter, h http.Header, r renewal) error {
+	next := &session{SignIn: r.signIn, Started: s.Now(), Hint: r.hint}
 	if r.old != nil && r.old.SignIn.Person.ID != r.Person.ID {
 		if _, err := s.endSession(ctx, r.old, ""); err != nil {
 			return err
@@ -132,12 +135,16 @@ func (s *Service) renewSession(ctx context.Context, w http.ResponseWriter, h htt
 			return fmt.Errorf("drop session: %w", err)
 		}
 	}
-	if r.Session == "" {
+	if r.Session == "" && r.old != nil && r.old.SignIn.Person.ID == r.Person.ID {
+		next = r.old
+	}
+	if next.SignIn.Session == "" {
 		http.SetCookie(w, cookie(sessionCookie, "", -1))
 		return nil
 	}
 	handle, digest := newHandle()
-	err := s.putSession(ctx, &session{digest: [32]byte(digest), SignIn: r.signIn, Started: s.Now(), Hint: r.hint})
+	next.digest = [32]byte(digest)
+	err := s.putSession(ctx, next)
 	if errors.Is(err, ErrNoSession) { // she logged out while she was at the provider
 		http.SetCookie(w, cookie(sessionCookie, "", -1))
 		return nil

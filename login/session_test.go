@@ -102,13 +102,33 @@ func TestSession_slidesAtTheLowestLevelButNotForEver(t *testing.T) {
 
 func TestSession_isNeverKeptForEidas3(t *testing.T) {
 	w := newWorld(t)
-	b := signedIn(w, "post")
 	w.tax.acr = protocol.EIDAS3
-	req := request()
-	req.Prompt.Login = true
-	b.identify(req, "tax", "alice")
+	b := w.browser()
+	b.identify(request(), "tax", "alice")
 	want(t, "cookie", b.cookie(sessionCookie), "")
 	want(t, "sessions", len(w.stores.sessions), 0)
+}
+
+// She shows herself once more for one service. The others are hers still, and hear
+// of her logout: without a session nobody could tell them.
+func TestSession_ofBeforeGoesOnUnderANewHandleAfterASignInAtEidas3(t *testing.T) {
+	w := newWorld(t)
+	b := signedIn(w, "post")
+	old, id := b.cookie(sessionCookie), w.sessionID()
+	w.tax.acr = protocol.EIDAS3
+	req := cityhall()
+	req.Prompt.Login = true
+	b.identify(req, "tax", "alice")
+	b.agree()
+	want(t, "another handle", b.cookie(sessionCookie) != old && b.cookie(sessionCookie) != "", true)
+	want(t, "the same session", w.sessionID(), id)
+	want(t, "sid of the sign-in at eidas3", w.issuer.codes()[1].SID, "")
+	x, err := w.service.SignedIn(t.Context(), b.header())
+	must(t, err)
+	want(t, "where", string(x.Provider), "post")
+	_, err = b.logOut("")
+	must(t, err)
+	want(t, "told", names(w.issuer.told), []string{"library"})
 }
 
 func TestSession_hasANewHandleAtEachSignInAndTheOldOneIsDead_FB08(t *testing.T) {

@@ -48,6 +48,8 @@ type Sessions interface {
 	SID(ctx context.Context, x *login.SignedIn, client protocol.ClientID) (string, error)
 	// EndSession: when it returns nil the session and all that rests on it is dead.
 	EndSession(ctx context.Context, x *login.SignedIn, asked protocol.ClientID, h http.Header) ([]login.Departure, []*http.Cookie, error)
+	// Forget is the cookies that end what the browser still has open.
+	Forget(h http.Header) []*http.Cookie
 	ProviderName(x *login.SignedIn) protocol.Text
 	// Leave is where to send her to log out at her provider too; "": nowhere.
 	Leave(ctx context.Context, x *login.SignedIn, returnTo, state string) string
@@ -105,6 +107,12 @@ func (p *Provider) isMeant(ctx context.Context, x *login.SignedIn, req logoutReq
 // nothingToEnd is the answer for a browser without a session. A service that proves
 // that it is one gets its person back at once; else she goes on herself.
 func (p *Provider) nothingToEnd(w http.ResponseWriter, r *http.Request, req logoutRequest) error {
+	if req.Hinted {
+		// A visit at eidas3 rests on no session, and one that does may outlive it.
+		for _, c := range p.Sessions.Forget(r.Header) {
+			http.SetCookie(w, c)
+		}
+	}
 	if req.Hinted && req.URI != "" {
 		seeOther(w, req.onward())
 		return nil
@@ -244,16 +252,15 @@ func returning(value string, maxAge int) *http.Cookie {
 // logoutReturn serves GET /logout/return: she is back from her provider. Whatever it
 // says, she is logged out here; the state says that this is the browser that left.
 func (p *Provider) logoutReturn(w http.ResponseWriter, r *http.Request) error {
-	cookie, err := r.Cookie(returnCookie)
-	if err != nil {
-		return p.nothingToEnd(w, r, logoutRequest{})
-	}
-	http.SetCookie(w, returning("", -1))
 	var back wayBack
 	digest := p.Codes.digest(r.Form.Get("state"))
-	if p.openLogout(sealLogoutReturn, cookie.Value, &back) != nil || subtle.ConstantTimeCompare(digest[:], back.Left) != 1 {
-		return p.nothingToEnd(w, r, logoutRequest{})
+	cookie, err := r.Cookie(returnCookie)
+	if err != nil || p.openLogout(sealLogoutReturn, cookie.Value, &back) != nil || subtle.ConstantTimeCompare(digest[:], back.Left) != 1 {
+		// Anyone can link here: only there we know whether she is signed in.
+		seeOther(w, PathLogout)
+		return nil //nolint:nilerr // no cookie, or not the one of this way back
 	}
+	http.SetCookie(w, returning("", -1))
 	client, ok := p.Clients().Get(back.Client)
 	if back.URI != "" && ok && isPostLogout(client, back.URI) {
 		seeOther(w, logoutRequest{URI: back.URI, State: back.State}.onward())
@@ -270,14 +277,14 @@ func (p *Provider) clientName(id protocol.ClientID) protocol.Text {
 }
 
 // frontPage is where she goes who wants to stay: to the front page of the service,
-// or to ours.
+// or to ours. An app has no website at its loopback address.
 func (p *Provider) frontPage(id protocol.ClientID) string {
 	c, ok := p.Clients().Get(id)
 	if !ok {
 		return "/"
 	}
 	for _, uri := range slices.Concat(c.PostLogoutURIs, c.RedirectURIs) {
-		if u, err := url.Parse(uri); err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
+		if u, err := url.Parse(uri); err == nil && (u.Scheme == "https" || u.Scheme == "http" && !c.Native) && u.Host != "" {
 			return u.Scheme + "://" + u.Host + "/"
 		}
 	}

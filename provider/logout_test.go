@@ -45,6 +45,10 @@ func (s *liveSessions) EndSession(_ context.Context, _ *login.SignedIn, asked pr
 	return s.gone, []*http.Cookie{{Name: "__Host-voussoir-session", Path: "/", MaxAge: -1, Secure: true, HttpOnly: true}}, nil
 }
 
+func (*liveSessions) Forget(http.Header) []*http.Cookie {
+	return []*http.Cookie{{Name: "__Host-voussoir-flow-x", Path: "/", MaxAge: -1, Secure: true, HttpOnly: true}}
+}
+
 func (*liveSessions) ProviderName(*login.SignedIn) protocol.Text {
 	return protocol.Text{"en": "Tax office"}
 }
@@ -126,6 +130,10 @@ func TestLogout_goesBackAtOnceWhenAHintProvesIntent_RPInitiatedSection2(t *testi
 	r = w.logout("id_token_hint", hint, "post_logout_redirect_uri", after) // pressed back, or twice
 	if r.status != 303 || r.header.Get("Location") != after {
 		t.Errorf("without a session: got %d to %s", r.status, r.header.Get("Location"))
+	}
+	// A visit that rests on no session (eidas3) is open in another tab.
+	if c := r.header.Get("Set-Cookie"); !strings.Contains(c, "__Host-voussoir-flow-x=; Path=/; Max-Age=0") {
+		t.Errorf("without a session: cookie %q", c)
 	}
 }
 
@@ -228,6 +236,22 @@ func TestLogout_withoutASessionThereIsNothingToEnd(t *testing.T) {
 	wantShown(t, w.logout("client_id", "library", "post_logout_redirect_uri", "https://evil.example/"), 400, `data-code="logout_redirect_invalid"`)
 }
 
+func TestLogout_whoStaysIsSentToAWebsiteAndNotToAnAppsLoopbackAddress(t *testing.T) {
+	for uri, want := range map[string]string{
+		"http://127.0.0.1/callback":     "/",
+		"com.example.app:/callback":     "/",
+		"https://app.example/callback":  "https://app.example/",
+		"https://app.example:8443/x?y=": "https://app.example:8443/",
+	} {
+		w, _ := leaving(t)
+		c, _ := w.set.Get("library")
+		c.Native, c.RedirectURIs, c.PostLogoutURIs = true, []string{uri}, nil
+		if r := w.answer(w.logout("client_id", "library"), "stay"); r.status != 303 || r.header.Get("Location") != want {
+			t.Errorf("%s: got %d to %q, want %q", uri, r.status, r.header.Get("Location"), want)
+		}
+	}
+}
+
 func TestLogout_whoCannotTellAnswers503(t *testing.T) {
 	w, hint := leaving(t)
 	w.live.fail = true
@@ -242,8 +266,8 @@ func TestLogout_tellsServicesInHiddenFramesAndNoOthers_FrontChannelSection2(t *t
 	}
 	w.live.gone = []login.Departure{{Client: "library", SID: "s1"}, {Client: "library", SID: "s1"}, {Client: "other", SID: "s2"}, {Client: "narrow", SID: "s3"}}
 	r := w.logout("id_token_hint", hint, "post_logout_redirect_uri", after)
-	wantShown(t, r, 200, `<iframe src="https://library.example/fc?a=1&amp;iss=https%3A%2F%2Fbroker.example&amp;sid=s1" hidden`)
-	wantShown(t, r, 200, `<iframe src="https://other.example/fc?a=1&amp;iss=https%3A%2F%2Fbroker.example&amp;sid=s2" hidden`)
+	wantShown(t, r, 200, `<iframe src="https://library.example/fc?a=1&amp;iss=https%3A%2F%2Fbroker.example&amp;sid=s1" sandbox="allow-scripts allow-same-origin allow-forms" hidden`)
+	wantShown(t, r, 200, `<iframe src="https://other.example/fc?a=1&amp;iss=https%3A%2F%2Fbroker.example&amp;sid=s2" sandbox="allow-scripts allow-same-origin allow-forms" hidden`)
 	if n := strings.Count(r.body, "<iframe"); n != 2 {
 		t.Errorf("%d frames", n)
 	}
@@ -277,8 +301,11 @@ func TestLogout_goesByTheProviderAndBackToTheService(t *testing.T) {
 		}
 		return w.do(req)
 	}
-	wantShown(t, come(w.live.state, nil), 200, `data-code="nothing"`)
-	wantShown(t, come("another", back), 200, `data-code="nothing"`)
+	for name, r := range map[string]reply{"no cookie": come(w.live.state, nil), "another state": come("another", back)} {
+		if r.status != 303 || r.header.Get("Location") != PathLogout || r.header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: %d to %q, cookie %q", name, r.status, r.header.Get("Location"), r.header.Get("Set-Cookie"))
+		}
+	}
 	if r := come(w.live.state, back); r.header.Get("Location") != after+"&state=s" {
 		t.Errorf("got %d to %q", r.status, r.header.Get("Location"))
 	}

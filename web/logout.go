@@ -60,7 +60,8 @@ type loggedOutView struct {
 
 // LoggedOut shows what is over. The one page of ours that loads something from
 // elsewhere: the addresses that services registered, in frames that nobody sees, and
-// only these. Then it goes on by itself, without script.
+// only these. A frame has its own site's cookies and scripts, and cannot take the
+// window somewhere else, open one or start a download (sandbox). Then it goes on by itself, without script.
 func (s *Site) LoggedOut(w http.ResponseWriter, r *http.Request, p LoggedOutPage) error {
 	in, pages, again := s.in(r)
 	v := loggedOutView{

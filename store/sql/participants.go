@@ -11,6 +11,8 @@ const (
 	// insertParticipant adds one, unless the session was ended.
 	insertParticipant = `INSERT INTO participants (session, peer, grant_id, keeps, expires, sealed)
 	SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.session = $1)`
+	// keepParticipants makes those of a session last as long as it does.
+	keepParticipants = `UPDATE participants SET expires = $2 WHERE session = $1 AND expires < $2`
 	// trimParticipants forgets the oldest of one service beyond a number.
 	trimParticipants = `DELETE FROM participants WHERE seq IN
 	(SELECT p.seq FROM participants p WHERE p.session = $1 AND p.peer = $2 ORDER BY p.seq DESC LIMIT 500 OFFSET $3)`

@@ -8,6 +8,33 @@ import (
 	"github.com/voussoir-id/voussoir/login"
 )
 
+// She signs in again after eleven hours, at another service: the first one is told of
+// her logout all the same.
+func TestSweep_KeepsParticipantsAsLongAsTheirSession(t *testing.T) {
+	f := openFlows(t, t.TempDir())
+	ctx := t.Context()
+	for _, id := range []login.SessionID{"renewed", "another"} {
+		must(t, f.Join(ctx, login.Participant{Session: id, Peer: random32(), Grant: "g", Expires: day()}))
+	}
+	must(t, f.PutSession(ctx, login.Session{Digest: random32(), ID: "renewed", Expires: day().Add(time.Hour)}))
+	must(t, f.PutSession(ctx, login.Session{Digest: random32(), ID: "renewed", Expires: day().Add(time.Minute)}))
+	left := func(id login.SessionID) int {
+		got, err := f.Participants(ctx, id)
+		must(t, err)
+		return len(got)
+	}
+	for _, x := range []struct {
+		at               time.Duration
+		renewed, another int
+	}{{0, 1, 0}, {time.Hour - time.Microsecond, 1, 0}, {time.Hour, 0, 0}} {
+		_, err := f.Sweep(ctx, day().Add(x.at))
+		must(t, err)
+		if left("renewed") != x.renewed || left("another") != x.another {
+			t.Errorf("after %s: %d and %d, want %d and %d", x.at, left("renewed"), left("another"), x.renewed, x.another)
+		}
+	}
+}
+
 // A tombstone must outlive what it keeps dead, and neither stays for ever.
 func TestSweep_ForgetsParticipantsAndTombstonesInTheirTime(t *testing.T) {
 	f := openFlows(t, t.TempDir())

@@ -29,6 +29,10 @@ func (f *Flows) PutSession(ctx context.Context, s login.Session) error {
 	var changed int64
 	err := f.db.do(ctx, func(t *tx) (err error) {
 		changed, err = t.exec(putSession, s.Digest[:], string(s.ID), micros(s.Expires), blob(s.Sealed))
+		if err != nil || changed == 0 {
+			return err
+		}
+		_, err = t.exec(keepParticipants, string(s.ID), micros(s.Expires))
 		return err
 	})
 	if err == nil && changed == 0 {

@@ -91,6 +91,7 @@ func (l *Loaded) within(token *InitialToken, k *Client) error {
 			return protocol.Fail(protocol.InvalidRedirectURI, nil, "redirect_uris: this token registers no redirect URI on this host")
 		}
 	}
+	// People are sent there from our pages just the same.
 	for _, uri := range k.PostLogoutRedirectURIs {
 		if !token.allows(uri) {
 			return protocol.Fail(protocol.InvalidClientMetadata, nil, "post_logout_redirect_uris: this token registers no redirect URI on this host")

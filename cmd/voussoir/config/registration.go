@@ -38,8 +38,8 @@ type InitialToken struct {
 	// Expires is the last day on which somebody may register with it, in UTC. Services
 	// that are registered stay. Default "": no last day.
 	Expires string `yaml:"expires" eg:"\"2027-06-30\""`
-	// RedirectHosts are the hosts that redirect URIs of its services may have, also those
-	// after a logout, each in full. Default []: any host.
+	// RedirectHosts are the hosts that redirect URIs of its services may have, and
+	// where people may be sent after a logout, each in full. Default []: any host.
 	RedirectHosts []string `yaml:"redirect_hosts" eg:"[app.city.example]"`
 	// PublicClients: its services may be public clients, which prove themselves by
 	// nothing (token_endpoint_auth_method none). Default false.
