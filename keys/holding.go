@@ -24,7 +24,8 @@ import (
 type holding struct {
 	contents contents
 	signers  map[string]*signer // the active key of each algorithm
-	sealing  [sealIDSize]byte   // id of the secret that seals
+	saml     samlKeys
+	sealing  [sealIDSize]byte // id of the secret that seals
 	secrets  map[[sealIDSize]byte][]byte
 	derived  sync.Map // label → [32]byte
 	ciphers  sync.Map // cipherID → *xaes
@@ -53,13 +54,17 @@ func newHolding(c contents, now time.Time, retention time.Duration) (*holding, e
 	public := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, k := range c.Signing {
 		key, err := k.check()
-		if err == nil && k.State == Active {
+		switch {
+		case err != nil:
+		case k.forSAML():
+			err = h.saml.holdSAML(k)
+		case k.State == Active:
 			err = h.sign(k)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", k.KID, err)
 		}
-		if h.publishes(k, now, retention) {
+		if !k.forSAML() && h.publishes(k, now, retention) {
 			public.Keys = append(public.Keys, jose.JSONWebKey{Key: key, KeyID: k.KID, Algorithm: k.Alg, Use: "sig"})
 		}
 	}
@@ -130,7 +135,7 @@ func suits(public crypto.PublicKey, alg string) bool {
 	case ed25519.PublicKey:
 		return alg == edDSA
 	case *rsa.PublicKey:
-		return (alg == ps256 || alg == rs256) && key.N.BitLen() >= rsaBits
+		return (alg == ps256 || alg == rs256 || alg == SAMLSigning || alg == SAMLDecryption) && key.N.BitLen() >= rsaBits
 	}
 	return false
 }

@@ -38,7 +38,7 @@ type Config struct {
 	// persons: with new secrets each of them would get a new subject everywhere.
 	MustExist bool
 	// Algs are the signature algorithms to have keys for: ES256, EdDSA, PS256,
-	// RS256. One that the file lacks is added; others in the file stay published.
+	// RS256, and the two of SAML. One that the file lacks is added; others in the file stay published.
 	Algs []string
 	// Retention is how long a retired key stays in the JWKS; at least as long as
 	// the longest life of what it signed. Default 30 days.

@@ -27,7 +27,7 @@ const (
 
 const rsaBits = 3072 // ANSSI's and NIST's floor beyond 2030
 
-func algorithms() []string { return []string{es256, edDSA, ps256, rs256} }
+func algorithms() []string { return []string{es256, edDSA, ps256, rs256, SAMLSigning, SAMLDecryption} }
 
 // Sign returns payload as a compact JWS (RFC 7515 section 7.1) by the active key
 // of alg, with kid and typ in its header. ErrNoKey: there is none of that
@@ -92,7 +92,7 @@ func generate(alg string) (signingKey, error) {
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case edDSA:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
-	case ps256, rs256:
+	case ps256, rs256, SAMLSigning, SAMLDecryption:
 		private, err = rsa.GenerateKey(rand.Reader, rsaBits)
 	default:
 		err = errors.New("unknown algorithm")
