@@ -45,7 +45,12 @@ func (p *Provider) metadata(ctx context.Context) (*metadata, error) {
 	if err != nil {
 		return nil, p.fail(federation.Unavailable, fmt.Errorf("metadata: %w", err))
 	}
-	if m.expired(p.cfg.Now()) {
+	if m.expired(p.cfg.Now()) { // then what there is now is worth waiting for
+		if m, err = p.meta.Renew(ctx, metadataRetry); err != nil {
+			return nil, p.fail(federation.Unavailable, fmt.Errorf("metadata: %w", err))
+		}
+	}
+	if m == nil || m.expired(p.cfg.Now()) {
 		return nil, p.failf(federation.Unavailable, "metadata: has expired")
 	}
 	return m, nil

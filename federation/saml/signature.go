@@ -112,8 +112,10 @@ type signedInfo struct {
 // parts takes a Signature apart.
 func parts(sig *etree.Element) (signedInfo, []byte, error) {
 	fail := func(err error) (signedInfo, []byte, error) { return signedInfo{}, nil, err }
-	if err := only(sig, nsSignature+" SignedInfo", nsSignature+" SignatureValue", nsSignature+" KeyInfo"); err != nil {
-		return fail(err)
+	for i, c := range sig.ChildElements() {
+		if i > 2 || !is(c, nsSignature, []string{"SignedInfo", "SignatureValue", "KeyInfo"}[i]) {
+			return fail(errors.New("signature is not info, value and perhaps a key, in this order"))
+		}
 	}
 	value, err := one(sig, nsSignature, "SignatureValue")
 	if err != nil {
