@@ -2,12 +2,10 @@ package login
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
@@ -30,17 +28,9 @@ func (s *Service) byState(r *http.Request) (*visit, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := q.Get("state")
-	id, rest, ok := strings.Cut(state, ".")
-	if !ok || !isID(id) || !isID(rest) {
-		return nil, web.Fail(web.CallbackInvalid, errors.New("not a state of ours"))
-	}
-	v, err := s.open(r, FlowID(id))
+	v, err := s.visitOf(q.Get("state"), func(id FlowID) (*visit, error) { return s.open(r, id) })
 	if err != nil {
 		return nil, err
-	}
-	if subtle.ConstantTimeCompare(sum(state), v.State) != 1 {
-		return nil, s.problem(v, web.Fail(web.CallbackInvalid, errors.New("not the newest state of this visit")))
 	}
 	if protocol.ProviderID(r.PathValue("provider")) != v.Provider {
 		return nil, s.problem(v, web.Fail(web.CallbackInvalid, errors.New("the answer came in at another provider's path")))
@@ -101,6 +91,10 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*s
 	if err != nil {
 		return nil, err
 	}
+	answer, err := s.answerOf(ctx, v, q)
+	if err != nil {
+		return nil, err
+	}
 	// Consume first: of many parallel answers only one may cost the provider an
 	// exchange. If we crash after this line she finds the choice again.
 	pending, verifying := v.Pending, v.at(AtProvider)
@@ -109,7 +103,7 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*s
 		return nil, err
 	}
 	failpoint.Here("callback.after-consume")
-	in, err := s.verify(ctx, v, client, entry, pending, q)
+	in, err := s.verify(ctx, v, client, entry, pending, q.Get("state"), answer)
 	failpoint.Here("callback.after-finish")
 	if err != nil {
 		return nil, s.failed(ctx, v, err)
@@ -138,8 +132,8 @@ func (s *Service) stillOffered(v *visit, client *clients.Client) (federation.Ent
 
 // verify asks the provider and finds the person. A *federation.Error is something
 // that she can do something about.
-func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, q url.Values) (signIn, error) {
-	login, err := entry.Finish(ctx, s.request(client, v.Request, q.Get("state")), pending, q)
+func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, state string, answer url.Values) (signIn, error) {
+	login, err := entry.Finish(ctx, s.request(client, v.Request, state), pending, answer)
 	if err != nil {
 		return signIn{}, err
 	}

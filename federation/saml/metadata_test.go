@@ -144,6 +144,7 @@ func TestMetadata_TheLastGoodOneIsKept(t *testing.T) {
 
 	body.Store(signedMetadata(metadataKey(), nil, otherKey()))
 	w.now = noon.Add(50 * time.Hour)
+	w.once.seen = nil
 	saved, request = w.begin(federation.Request{})
 	w.wantRefused(federation.Invalid, saved, encode(w.response(request, sign(w.assertion(request), idpKey()))))
 	w.wantAlice(saved, encode(w.response(request, sign(w.assertion(request), otherKey()))))
