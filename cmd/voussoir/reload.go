@@ -13,6 +13,7 @@ import (
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
+	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/provider"
 )
 
@@ -34,13 +35,13 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 			return fmt.Errorf("%s has changed, which needs a restart", s.name)
 		}
 	}
-	next, err := newSnapshot(c, outside{Signer: b.ring, Now: b.now, Log: b.events})
+	next, err := newSnapshot(c, outside{Signer: b.ring, SAMLKeys: b.ring, Once: b.records, Now: b.now, Log: b.events})
 	if err != nil {
 		return err
 	}
 	for _, alg := range next.algs {
 		if !slices.Contains(signingAlgs(b.started), alg) {
-			return fmt.Errorf("a client wants %s, for which there is no key yet: that needs a restart", alg)
+			return fmt.Errorf("a client or provider wants %s, for which there is no key yet: that needs a restart", alg)
 		}
 	}
 	if err := b.recordConfig(ctx, next); err != nil {
@@ -130,6 +131,9 @@ func signingAlgs(c *config.Loaded) []string {
 				algs = append(algs, alg)
 			}
 		}
+	}
+	if len(c.SAML) > 0 {
+		algs = append(algs, keys.SAMLSigning, keys.SAMLDecryption)
 	}
 	return algs
 }

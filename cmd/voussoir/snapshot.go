@@ -13,6 +13,7 @@ import (
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
 	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/federation/oidc"
+	"github.com/voussoir-id/voussoir/federation/saml"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/outbound"
@@ -28,6 +29,7 @@ type snapshot struct {
 	clients   *clients.Set
 	policies  *policies.Table
 	directory *federation.Directory
+	saml      map[protocol.ProviderID]*saml.Provider
 	keySets   map[protocol.ClientID]provider.KeySet // of clients whose keys we need
 	acrs      []protocol.ACR                        // that some provider reaches
 	algs      []string                              // that we sign with for services
@@ -35,9 +37,11 @@ type snapshot struct {
 
 // outside is what the parts of a snapshot need to talk to others.
 type outside struct {
-	Signer oidc.Signer // nil: none, when nothing is to be started
-	Now    func() time.Time
-	Log    *slog.Logger
+	Signer   oidc.Signer // nil: none, when nothing is to be started
+	SAMLKeys saml.Keys
+	Once     saml.OnceStore
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // newSnapshot calls nobody: a provider that is down keeps nobody from starting.
@@ -49,6 +53,9 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	calls := outbound.Config{AllowPrivate: c.Private, AllowHTTP: c.Development}
 	entries, err := providers(c, calls, o)
 	if err != nil {
+		return nil, err
+	}
+	if entries, err = s.addSAML(entries, c, calls, o); err != nil {
 		return nil, err
 	}
 	s.directory = federation.NewDirectory(entries...)

@@ -88,7 +88,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	}
 
 	// What a reload replaces. The configuration is on record before it holds.
-	first, err := newSnapshot(c, outside{Signer: b.ring, Now: now, Log: events})
+	first, err := newSnapshot(c, outside{Signer: b.ring, SAMLKeys: b.ring, Once: b.records, Now: now, Log: events})
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +155,7 @@ func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Prov
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.Handle("GET /readyz", &readiness{ping: b.ping, now: b.now})
 	visits.Routes(mux)
+	mux.Handle("GET /saml/{provider}/metadata", site.Page("saml.metadata", b.samlMetadata))
 	pages, paths := site.Fallback(mux), provider.Paths()
 	return site.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if slices.Contains(paths, r.URL.Path) {

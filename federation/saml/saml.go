@@ -169,8 +169,11 @@ func (p *Provider) configureURLs() error {
 	if err != nil || outbound.CheckURL(acs, c.AllowHTTP) != nil || !strings.HasSuffix(acs.Path, "/saml/"+string(c.ID)+"/acs") {
 		return errors.New("the ACS is not this provider's own")
 	}
+	own, err := url.Parse(c.EntityID)
 	for _, h := range c.ForeignHosts {
-		p.foreign = append(p.foreign, strings.ToLower(h))
+		if h = strings.ToLower(h); err != nil || h != strings.ToLower(own.Host) {
+			p.foreign = append(p.foreign, h)
+		}
 	}
 	if c.MetadataURL != "" {
 		u, err := url.Parse(c.MetadataURL)

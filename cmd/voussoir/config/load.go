@@ -32,6 +32,7 @@ type Loaded struct {
 	Private     bool   // outgoing calls may go to private addresses
 	// Providers are complete but for Client, Signer, Check, Now and Log.
 	Providers   []oidc.Config
+	SAML        []SAMLProvider
 	Clients     *clients.Set // data providers too, after the services
 	Policies    *policies.Table
 	PolicyCount int
@@ -113,6 +114,10 @@ func (c *checker) load() *Loaded {
 		KeysSecret: c.keysSecret(),
 	}
 	for i := range c.f.Providers {
+		if c.f.Providers[i].Protocol == "saml" {
+			out.SAML = append(out.SAML, c.provideSAML(i))
+			continue
+		}
 		out.Providers = append(out.Providers, c.provide(i))
 	}
 	var cs []*clients.Client
