@@ -345,7 +345,7 @@ func TestSA_05_OnlyPinnedStrongKeysAndHashes(t *testing.T) {
 
 func TestSA_06_WeakEncryptionIsRefused(t *testing.T) {
 	for name, algs := range map[string][2]string{
-		"CBC, whose padding is an oracle": {nsEncrypt + "aes128-cbc", oaep1},
+		"CBC, whose padding is an oracle": {cbc128, oaep1},
 		"RSA with PKCS #1 v1.5":           {gcm128, nsEncrypt + "rsa-1_5"},
 		"a key of another length":         {nsEncrypt11 + "aes256-gcm", oaep1},
 		"no algorithm":                    {"", oaep1},
@@ -379,6 +379,34 @@ func TestSA_06_WeakEncryptionIsRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// With CBC the answer to an altered ciphertext would be an oracle, so nobody but the
+// provider may get one.
+func TestSA_06_CBCOnlyWhereItIsAllowedAndOnlyUnderASignature(t *testing.T) {
+	allow := func(c *Config) { c.AllowCBC = true }
+	build := func(w *world, request string) *etree.Element {
+		return w.response(request, encrypted(sign(w.assertion(request), idpKey()), cbc128, oaep1))
+	}
+	w := newWorld(t, allow)
+	saved, request := w.begin(federation.Request{})
+	w.wantAlice(saved, encode(sign(build(w, request), idpKey())))
+	w.wantRefused(federation.Invalid, saved, encode(build(w, request)))
+	altered := sign(build(w, request), idpKey())
+	v := altered.FindElement("./EncryptedAssertion/EncryptedData/CipherData/CipherValue")
+	b, err := base64.StdEncoding.DecodeString(v.Text())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-17] ^= 1
+	v.SetText(base64.StdEncoding.EncodeToString(b))
+	_, err = w.finish(federation.Request{}, saved, encode(altered))
+	if err == nil || !strings.Contains(err.Error(), "digest differs") {
+		t.Errorf("%v: the ciphertext was looked at before the signature", err)
+	}
+	w = newWorld(t)
+	saved, request = w.begin(federation.Request{})
+	w.wantRefused(federation.Invalid, saved, encode(sign(build(w, request), idpKey())))
 }
 
 func TestSA_07_NothingIsExpandedOrFetched(t *testing.T) {

@@ -12,17 +12,29 @@ import (
 	"github.com/voussoir-id/voussoir/keys"
 )
 
-// gcmKeys are the content encryptions that we open, with the length of their keys
-// in bytes. CBC is none of them: it tells nobody that it was altered, and a service
-// provider that answers differently for bad padding can be made to decrypt
-// (XML Encryption 1.1 section 6.1.5 and the attack of Jager and Somorovsky, 2011).
-func gcmKeys() map[string]int {
-	return map[string]int{nsEncrypt11 + "aes128-gcm": 16, nsEncrypt11 + "aes192-gcm": 24, nsEncrypt11 + "aes256-gcm": 32}
+// content is how an assertion is encrypted.
+type content struct {
+	size int // of the key, in bytes
+	open func(key, sealed []byte) ([]byte, error)
+	// altered: nobody can tell from the ciphertext that it was altered. Whoever
+	// answers differently for bad padding, be it by a microsecond, can then be made to
+	// decrypt (XML Encryption 1.1 section 6.1.5, Jager and Somorovsky 2011). So CBC is
+	// opened only where the operator wants it, and only under a signature of the
+	// response that was verified before: then nobody but the provider can ask.
+	altered bool
+}
+
+func contents() map[string]content {
+	return map[string]content{
+		nsEncrypt11 + "aes128-gcm": {16, openGCM, false}, nsEncrypt11 + "aes192-gcm": {24, openGCM, false}, nsEncrypt11 + "aes256-gcm": {32, openGCM, false},
+		nsEncrypt + "aes128-cbc": {16, openCBC, true}, nsEncrypt + "aes192-cbc": {24, openCBC, true}, nsEncrypt + "aes256-cbc": {32, openCBC, true},
+	}
 }
 
 // decrypt opens an EncryptedAssertion and parses what is inside, as strictly as
 // what is outside. It proves nothing: whoever knows our certificate can encrypt.
-func (p *Provider) decrypt(ctx context.Context, el *etree.Element) (*etree.Element, error) {
+// whole is the verified response around it, nil if that is not signed.
+func (p *Provider) decrypt(ctx context.Context, el *etree.Element, whole *signed) (*etree.Element, error) {
 	if err := only(el, nsEncrypt+" EncryptedData", nsEncrypt+" EncryptedKey"); err != nil {
 		return nil, p.fail(federation.Invalid, err)
 	}
@@ -30,9 +42,9 @@ func (p *Provider) decrypt(ctx context.Context, el *etree.Element) (*etree.Eleme
 	if err != nil {
 		return nil, p.fail(federation.Invalid, err)
 	}
-	size, ok := gcmKeys()[algorithm(data)]
-	if !ok {
-		return nil, p.failf(federation.Invalid, "assertion is not encrypted with AES-GCM")
+	how, ok := contents()[algorithm(data)]
+	if !ok || how.altered && (!p.cfg.AllowCBC || whole == nil) {
+		return nil, p.failf(federation.Invalid, "assertion is not encrypted with AES-GCM, or with CBC where that is allowed and the response signed")
 	}
 	wrapped, o, err := transported(el, data)
 	if err != nil {
@@ -45,7 +57,14 @@ func (p *Provider) decrypt(ctx context.Context, el *etree.Element) (*etree.Eleme
 	if err != nil {
 		return nil, err // nobody knows what is inside
 	}
-	plain, err := openGCM(data, key, size)
+	sealed, err := cipherValue(data)
+	if err != nil {
+		return nil, p.fail(federation.Invalid, err)
+	}
+	if len(key) != how.size {
+		return nil, p.fail(federation.Invalid, errOpen)
+	}
+	plain, err := how.open(key, sealed)
 	if err != nil {
 		return nil, p.fail(federation.Invalid, err)
 	}
@@ -136,27 +155,37 @@ func cipherValue(el *etree.Element) ([]byte, error) {
 	return decoded(value)
 }
 
+var errOpen = errors.New("assertion cannot be decrypted")
+
 // openGCM decrypts nonce ‖ ciphertext ‖ tag (XML Encryption 1.1 section 5.2.4).
-func openGCM(data *etree.Element, key []byte, size int) ([]byte, error) {
-	sealed, err := cipherValue(data)
-	if err != nil {
-		return nil, err
-	}
-	wrong := errors.New("assertion cannot be decrypted")
-	if len(key) != size {
-		return nil, wrong
-	}
+func openGCM(key, sealed []byte) ([]byte, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		return nil, wrong
+		return nil, errOpen
 	}
 	gcm, err := cipher.NewGCM(block)
 	if err != nil || len(sealed) < gcm.NonceSize() {
-		return nil, wrong
+		return nil, errOpen
 	}
 	plain, err := gcm.Open(nil, sealed[:gcm.NonceSize()], sealed[gcm.NonceSize():], nil)
 	if err != nil {
-		return nil, wrong
+		return nil, errOpen
 	}
 	return plain, nil
+}
+
+// openCBC decrypts IV ‖ ciphertext, whose last byte says how many are padding
+// (XML Encryption 1.1 section 5.2.2).
+func openCBC(key, sealed []byte) ([]byte, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil || len(sealed) < 2*aes.BlockSize || len(sealed)%aes.BlockSize != 0 {
+		return nil, errOpen
+	}
+	plain := make([]byte, len(sealed)-aes.BlockSize)
+	cipher.NewCBCDecrypter(block, sealed[:aes.BlockSize]).CryptBlocks(plain, sealed[aes.BlockSize:])
+	padding := int(plain[len(plain)-1])
+	if padding < 1 || padding > aes.BlockSize {
+		return nil, errOpen
+	}
+	return plain[:len(plain)-padding], nil
 }

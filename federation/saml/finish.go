@@ -253,7 +253,7 @@ func (p *Provider) assertion(ctx context.Context, root *etree.Element, m *metada
 	if count(root, nsSignature, "Signature") != len(children(root, nsSignature, "Signature")) {
 		return fail(errors.New("a signature stands where none belongs"))
 	}
-	el, err := p.decrypt(ctx, sealed[0])
+	el, err := p.decrypt(ctx, sealed[0], whole)
 	if err != nil {
 		return signed{}, err
 	}

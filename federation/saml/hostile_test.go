@@ -314,10 +314,6 @@ func encrypted(el *etree.Element, content, transport string) *etree.Element {
 	if err != nil {
 		panic(err)
 	}
-	gcm, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		panic(err)
-	}
 	doc := etree.NewDocument()
 	doc.SetRoot(el.Copy())
 	plain, err := doc.WriteToBytes()
@@ -328,14 +324,29 @@ func encrypted(el *etree.Element, content, transport string) *etree.Element {
 	if err != nil {
 		panic(err)
 	}
+	var sealed []byte
+	if strings.HasSuffix(content, "-cbc") {
+		padding := aes.BlockSize - len(plain)%aes.BlockSize
+		plain = append(plain, bytes.Repeat([]byte{byte(padding)}, padding)...)
+		sealed = make([]byte, aes.BlockSize+len(plain))
+		_, _ = rand.Read(sealed[:aes.BlockSize])
+		cipher.NewCBCEncrypter(block, sealed[:aes.BlockSize]).CryptBlocks(sealed[aes.BlockSize:], plain)
+	} else {
+		gcm, err := cipher.NewGCMWithRandomNonce(block)
+		if err != nil {
+			panic(err)
+		}
+		sealed = gcm.Seal(nil, nil, plain, nil)
+	}
 	b64 := base64.StdEncoding.EncodeToString
 	return element(`<saml:EncryptedAssertion xmlns:saml="` + nsAssertion + `"><xenc:EncryptedData xmlns:xenc="` + nsEncrypt + `" Type="` + nsEncrypt + `Element"><xenc:EncryptionMethod Algorithm="` + content + `"/>` +
 		`<ds:KeyInfo xmlns:ds="` + nsSignature + `"><xenc:EncryptedKey><xenc:EncryptionMethod Algorithm="` + transport + `"/><xenc:CipherData><xenc:CipherValue>` + b64(wrapped) + `</xenc:CipherValue></xenc:CipherData></xenc:EncryptedKey></ds:KeyInfo>` +
-		`<xenc:CipherData><xenc:CipherValue>` + b64(gcm.Seal(nil, nil, plain, nil)) + `</xenc:CipherValue></xenc:CipherData></xenc:EncryptedData></saml:EncryptedAssertion>`)
+		`<xenc:CipherData><xenc:CipherValue>` + b64(sealed) + `</xenc:CipherValue></xenc:CipherData></xenc:EncryptedData></saml:EncryptedAssertion>`)
 }
 
 const (
 	gcm128 = nsEncrypt11 + "aes128-gcm"
+	cbc128 = nsEncrypt + "aes128-cbc"
 	oaep1  = nsEncrypt + "rsa-oaep-mgf1p"
 )
 

@@ -70,6 +70,9 @@ type Config struct {
 	SubjectAttribute string
 	// RequireEncryption refuses an assertion in clear.
 	RequireEncryption bool
+	// AllowCBC opens assertions that are encrypted with AES-CBC too, if the response
+	// around them is signed. For providers that know nothing better.
+	AllowCBC bool
 
 	// ForeignHosts are the hosts (host or host:port) of our own issuer and of the
 	// other providers: metadata that sends people to one of them is refused.

@@ -62,6 +62,9 @@ func (c *checker) samlProvider(p *Provider, path string) {
 	if at := path + ".saml.subject_attribute"; c.has(at) && c.ok(at) && (p.SAML.SubjectAttribute == "" || badScope(p.SAML.SubjectAttribute)) {
 		c.add(at, "this cannot be the name of an attribute", "its Name, such as urn:oasis:names:tc:SAML:attribute:pairwise-id, or remove the line")
 	}
+	if at := path + ".saml.cbc_exception_reason"; c.has(at) && c.ok(at) && len(strings.TrimSpace(p.SAML.CBCExceptionReason)) < 10 {
+		c.add(at, "this is no reason", "why this provider cannot do better and until when, or remove the line")
+	}
 	if at := path + ".claims"; p.CivilIdentity && len(c.samlAttributes(p)) == 0 && c.ok(at) {
 		c.add(at, "a civil identity is expected, and no attribute is mapped to a claim", "claims: { given_name: \"urn:oid:2.5.4.42\", … }, or a preset")
 	}
@@ -112,6 +115,7 @@ func (c *checker) provideSAML(i int) SAMLProvider {
 		ACR:              saml.ACR{Max: protocol.ACR(p.ACR.Max), Map: map[string]protocol.ACR{}, Minimum: p.SAML.MinimumContext},
 		Attributes:       c.samlAttributes(p),
 		SubjectAttribute: p.SAML.SubjectAttribute, RequireEncryption: p.SAML.RequireEncryption,
+		AllowCBC:     strings.TrimSpace(p.SAML.CBCExceptionReason) != "",
 		ForeignHosts: c.foreignHosts(i), AllowHTTP: c.f.Development, MetadataURL: p.SAML.MetadataURL,
 	}}
 	for _, class := range slices.Sorted(maps.Keys(p.ACR.Map)) {

@@ -187,6 +187,10 @@ type ProviderSAML struct {
 	// RequireEncryption refuses assertions that are not encrypted to our key.
 	// Default false.
 	RequireEncryption bool `yaml:"require_encryption" eg:"true"`
+	// CBCExceptionReason is why assertions may come encrypted with AES-CBC, which
+	// nobody should use any more; they are then accepted in signed responses only.
+	// Default "": AES-GCM alone.
+	CBCExceptionReason string `yaml:"cbc_exception_reason" eg:"SimpleSAMLphp 1.19 has nothing else; until it is replaced in 2027"`
 	// MinimumContext asks for "this authentication context or better" in place of a
 	// list of those that will do; eIDAS nodes want it. Default false.
 	MinimumContext bool `yaml:"minimum_context" eg:"true"`
