@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -199,7 +200,7 @@ func TestSAML_SimpleSAMLphp(t *testing.T) {
 
 	resp, _ = w.comeBack(c, action, values)
 	to := resp.Header.Get("Location")
-	if resp.StatusCode != http.StatusSeeOther || !strings.HasPrefix(to, "/callback/uni?answer=") {
+	if resp.StatusCode != http.StatusSeeOther || !strings.HasPrefix(to, "/callback/uni?posted_answer=") {
 		t.Fatalf("the posted response answers %d to %q", resp.StatusCode, to)
 	}
 	if p := newCitizen(t).get(w.broker + to); p.errorCode() != "flow_not_yours" {
@@ -325,3 +326,20 @@ func TestSAML_MetadataOfAnotherSignerIsRefused_SA_15(t *testing.T) {
 }
 
 func isForm(n *html.Node) bool { return n.Data == "form" }
+
+// What a browser does with our cookies when another site posts to us is for a real
+// one to show.
+func TestBrowser_SAML_APostFromAnotherSiteEndsAtTheQuestion_FB_17(t *testing.T) {
+	need(t, chromium, "Chromium")
+	need(t, "node_modules/playwright-core/package.json", "playwright-core")
+	w := newSAMLWorld(t, false)
+	cmd := exec.Command(node(t), "browser/saml.mjs")
+	cmd.Env = append(os.Environ(), "START="+w.service.start("openid given_name age_over_16 email", nil).URL, "BROKER="+w.broker, "IDP="+w.idp, "CHROMIUM="+chromium)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !strings.Contains(string(out), `/consent"`) || strings.Contains(string(out), "__Host-voussoir-flow") {
+		t.Errorf("the browser ended so: %s", out)
+	}
+}

@@ -25,7 +25,7 @@ const (
 	// base64, with every character of it that may be escaped escaped.
 	maxPosted = 512 << 10
 	// answerParam holds the handle of a posted answer.
-	answerParam = "answer"
+	answerParam = "posted_answer"
 )
 
 // postedAnswer is what is sealed. It is for one visit at one provider.
@@ -110,8 +110,8 @@ func (s *Service) putAside(ctx context.Context, v *visit, form url.Values) (hand
 
 // answerOf is the answer that a callback brings: its query, or what was posted and
 // waits under the handle in it. A posted answer is taken once, and nothing of it
-// is left; one that has expired, was taken or is of another visit is as good as
-// none.
+// is left: whoever comes second gets ErrStale. One that has expired or is of another
+// visit is as good as none.
 func (s *Service) answerOf(ctx context.Context, v *visit, q url.Values) (url.Values, error) {
 	if !q.Has(answerParam) {
 		return q, nil
@@ -128,8 +128,8 @@ func (s *Service) answerOf(ctx context.Context, v *visit, q url.Values) (url.Val
 	if err != nil {
 		return nil, fmt.Errorf("load a posted answer: %w", err)
 	}
-	if f.Revision > 0 { // taken
-		return nil, gone
+	if f.Revision > 0 {
+		return nil, fmt.Errorf("posted answer: %w", ErrStale) // a reload: see what is true now
 	}
 	var a postedAnswer
 	if err := s.unseal(sealPosted, []byte(handle), f.Sealed, &a); err != nil {
@@ -139,10 +139,7 @@ func (s *Service) answerOf(ctx context.Context, v *visit, q url.Values) (url.Val
 		return nil, gone
 	}
 	empty := Flow{ID: handle, Stage: Posted, Revision: f.Revision + 1, Sealed: []byte{0}, Expires: f.Expires}
-	switch err := s.Flows.Advance(ctx, Posted, empty); {
-	case errors.Is(err, ErrStale):
-		return nil, gone
-	case err != nil:
+	if err := s.Flows.Advance(ctx, Posted, empty); err != nil {
 		return nil, fmt.Errorf("take a posted answer: %w", err)
 	}
 	return a.Form, nil
