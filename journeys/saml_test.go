@@ -310,6 +310,19 @@ func TestSAML_SimpleSAMLphp_EncryptedAssertions(t *testing.T) {
 	}
 }
 
+// A provider that makes its assertions for another service, by a mistake in its
+// configuration or because it was made to.
+func TestSAML_SimpleSAMLphp_AnotherAudienceIsRefused_SA_10(t *testing.T) {
+	t.Setenv("JOURNEY_AUDIENCE", "https://other.example/saml/uni/metadata")
+	w := newSAMLWorld(t, false)
+	if p := newVisit(t, w, w.service.start("openid given_name age_over_16", nil).URL); p.byID("consent-agree") != nil {
+		t.Error("an assertion for another audience signed somebody in")
+	}
+	if !strings.Contains(w.process.out.String(), "assertion is for another audience") {
+		t.Error("the log gives another reason, or none")
+	}
+}
+
 // Metadata of another signer is not believed, so nobody is sent there.
 func TestSAML_MetadataOfAnotherSignerIsRefused_SA_15(t *testing.T) {
 	w := newSAMLWorld(t, false)

@@ -9,6 +9,10 @@ $metadata['__DYNAMIC:1__'] = [
     'validate.authnrequest' => true,
     'attributes.NameFormat' => 'urn:oasis:names:tc:SAML:2.0:attrname-format:uri',
     'NameIDFormat' => ['urn:oasis:names:tc:SAML:2.0:nameid-format:persistent'],
-    'authproc' => [10 => ['class' => 'saml:PersistentNameID', 'attribute' => 'uid']],
+    'authproc' => [
+        10 => ['class' => 'saml:PersistentNameID', 'attribute' => 'uid'],
+        20 => ['class' => 'core:PHP', 'code' => getenv('JOURNEY_AUDIENCE') === false ? '' // for whom its assertions are
+            : '$state["SPMetadata"]["entityid"] = ' . var_export(getenv('JOURNEY_AUDIENCE'), true) . ';'],
+    ],
     'assertion.encryption' => getenv('JOURNEY_ENCRYPT') === 'yes',
 ];
