@@ -143,7 +143,7 @@ func selfSigned(t *testing.T, file string) {
 
 func fetch(t *testing.T, address string) string {
 	t.Helper()
-	resp, err := http.Get(address) //nolint:gosec,noctx // a loopback address of this test
+	resp, err := http.Get(address) //nolint:gosec // a loopback address of this test
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -35,7 +36,7 @@ const certificateLife = 20 * 365 * 24 * time.Hour
 // samlKey is a key for SAML that can still be used.
 type samlKey struct {
 	private     *rsa.PrivateKey
-	certificate []byte // DER, self-signed
+	certificate func() ([]byte, error) // DER, self-signed; made when it is first asked for
 }
 
 // samlKeys are those of a holding.
@@ -63,11 +64,7 @@ func (s *samlKeys) holdSAML(k signingKey) error {
 	if id, err := thumbprint(private.Public()); err != nil || id != k.KID {
 		return errors.New("private and public key differ")
 	}
-	der, err := selfSigned(private, k)
-	if err != nil {
-		return err
-	}
-	*slot = &samlKey{private: private, certificate: der}
+	*slot = &samlKey{private: private, certificate: sync.OnceValues(func() ([]byte, error) { return selfSigned(private, k) })}
 	return nil
 }
 
@@ -110,9 +107,13 @@ func (r *Ring) SAMLCertificates(ctx context.Context) (SAMLCertificates, error) {
 	if s.activeSign == nil || s.nextSign == nil || s.nextOpen == nil {
 		return SAMLCertificates{}, fmt.Errorf("SAML certificates: %w", ErrNoKey)
 	}
-	return SAMLCertificates{
-		Signing: [][]byte{s.activeSign.certificate, s.nextSign.certificate}, Encryption: s.nextOpen.certificate,
-	}, nil
+	var all [3][]byte
+	for i, k := range []*samlKey{s.activeSign, s.nextSign, s.nextOpen} {
+		if all[i], err = k.certificate(); err != nil {
+			return SAMLCertificates{}, fmt.Errorf("SAML certificates: %w", err)
+		}
+	}
+	return SAMLCertificates{Signing: all[:2], Encryption: all[2]}, nil
 }
 
 // SignSAMLQuery signs the query of an authentication request for the HTTP-Redirect

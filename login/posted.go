@@ -2,10 +2,12 @@ package login
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,7 +56,7 @@ func (s *Service) posted(name, state string, fields ...string) http.Handler {
 		if err != nil {
 			return s.problem(nil, err)
 		}
-		handle, err := s.putAside(r.Context(), v, form)
+		handle, err := s.putAside(r.Context(), v, form.Get(state), form)
 		if err != nil {
 			return s.problem(nil, err)
 		}
@@ -95,14 +97,26 @@ func (s *Service) awaited(r *http.Request, state string) (*visit, error) {
 	return v, nil
 }
 
-// putAside keeps an answer as a record of its own beside the visits.
-func (s *Service) putAside(ctx context.Context, v *visit, form url.Values) (handle string, err error) {
-	id := FlowID(random(16))
+// putAside keeps an answer as a record of its own beside the visits. Its id follows
+// from the state and the minute, so that one visit has two of them at most, however
+// often somebody posts; of several in a minute the first counts.
+func (s *Service) putAside(ctx context.Context, v *visit, state string, form url.Values) (handle string, err error) {
+	now := s.Now()
+	minute := strconv.FormatInt(now.Unix()/int64(postedTTL/time.Second), 10)
+	id := FlowID(base64.RawURLEncoding.EncodeToString(sum(sealPosted + " " + minute + " " + state)[:16]))
+	if _, err := s.Flows.Load(ctx, id, now); err == nil {
+		return string(id), nil
+	} else if !errors.Is(err, ErrNoFlow) {
+		return "", fmt.Errorf("look for a posted answer: %w", err)
+	}
 	sealed, err := s.seal(sealPosted, []byte(id), &postedAnswer{Visit: v.id, Provider: v.Provider, Form: form})
 	if err != nil {
 		return "", fmt.Errorf("seal a posted answer: %w", err)
 	}
-	if err := s.Flows.Create(ctx, Flow{ID: id, Stage: Posted, Sealed: sealed, Expires: s.Now().Add(postedTTL)}); err != nil {
+	if err := s.Flows.Create(ctx, Flow{ID: id, Stage: Posted, Sealed: sealed, Expires: now.Add(postedTTL)}); err != nil {
+		if _, second := s.Flows.Load(ctx, id, now); second == nil {
+			return string(id), nil // a double click was first
+		}
 		return "", fmt.Errorf("put a posted answer aside: %w", err)
 	}
 	return string(id), nil

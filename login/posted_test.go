@@ -115,6 +115,21 @@ func TestPosted_onlyWhatAVisitWaitsForIsPutAside(t *testing.T) {
 	want(t, "after she has come back", w.posts("/saml/tax/acs", response(state, "alice")).Error.Code, web.CallbackInvalid)
 }
 
+func TestPosted_aVisitHasOneAnswerAMinuteHoweverOftenItIsPosted(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.mustStart(request())
+	state := b.pick("tax")
+	before := len(w.stores.flows)
+	first := w.posts("/saml/tax/acs", response(state, "alice"))
+	for _, r := range parallel(40, func(int) reply { return w.posts("/saml/tax/acs", response(state, "bob")) }) {
+		want(t, "posted again", r.To, first.To)
+	}
+	want(t, "records", len(w.stores.flows)-before, 1)
+	want(t, "the first counts", b.get(first.To).To, b.choice()+"/consent")
+	want(t, "who", b.get(b.choice() + "/consent").Consent.Required[0].Value, any("Alice"))
+}
+
 func TestPosted_aHandleIsNoVisit(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
@@ -132,7 +147,7 @@ func TestPosted_unknownIsNotNo(t *testing.T) {
 	b := w.browser()
 	b.mustStart(request())
 	state := b.pick("tax")
-	for n := 1; n <= 2; n++ { // load, create
+	for n := 1; n <= 3; n++ { // load the visit, look for an answer, create
 		w.stores.calls, w.stores.failAt = 0, n
 		want(t, "posting, while the store is down", w.posts("/saml/tax/acs", response(state, "alice")).Error.Code, web.Unavailable)
 	}

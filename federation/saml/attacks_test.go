@@ -514,7 +514,7 @@ func TestSA_09_ItIsRememberedAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := open()
-	defer second.Close() //nolint:errcheck // the test is over
+	defer second.Close()
 	w = newWorld(t, func(c *Config) { c.Once = second })
 	w.wantRefused(federation.Invalid, saved, message)
 }
