@@ -22,6 +22,17 @@ bin/voussoir: $(GOFILES) $(ASSETS)
 .PHONY: build
 build: bin/voussoir ## build the one binary, static
 
+.PHONY: signer
+signer: ## build bin/voussoir-signer, which holds keys in a PKCS #11 token (needs a C compiler)
+	@mkdir -p bin
+	CGO_ENABLED=1 go build -C cmd/voussoir-signer -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/voussoir-signer .
+
+.PHONY: signer-test
+signer-test: $(LINT) $(VULN) ## vet, lint, vulnerabilities and tests of the signer's module; skipped without a C compiler
+	@command -v gcc >/dev/null || { [ -z "$${CI:-}" ] && echo "skipped: no C compiler (gcc)" && exit 0; exit 1; }; \
+	export CGO_ENABLED=1; cd cmd/voussoir-signer && go vet ./... && $(CURDIR)/$(LINT) run && \
+	$(CURDIR)/$(VULN) $(if $(VULNDB),-db $(VULNDB)) ./... && go test -race ./...
+
 .PHONY: demo
 demo: bin/voussoir ## build and run the whole demo world on this machine (Ctrl-C ends it)
 	@exec bin/voussoir demo $(if $(PORT),--port $(PORT)) $(if $(DATA),--data $(DATA))

@@ -31,11 +31,20 @@ const (
 	CodeMisused         Kind = "code.misused"
 	UserInfoServed      Kind = "userinfo.served"
 	IntrospectionServed Kind = "introspection.served" // client: the data provider; object: the service that showed it the token
-	TokenRevoked        Kind = "token.revoked"        // by its own client; rule: code or access
+	TokenRevoked        Kind = "token.revoked"        // by its own client; rule: code, access or refresh
+	TokenRefreshed      Kind = "token.refreshed"      // by a refresh token; claims: none leave
+	RefreshReused       Kind = "refresh.reused"       // a used one came again: its family is ended
+	RefreshMisused      Kind = "refresh.misused"      // by another client, or with another key
+	SessionEnded        Kind = "session.ended"        // she logged out, or another person signed in; client: the service that asked
+	LogoutDelivered     Kind = "logout.delivered"     // a service took the news of the end
+	LogoutFailed        Kind = "logout.failed"        // it did not, and is not told again; outcome: why
 	KeyGenerated        Kind = "key.generated"
 	KeyRotated          Kind = "key.rotated"
 	KeyRevoked          Kind = "key.revoked"
 	ConfigLoaded        Kind = "config.loaded"
+	ClientRegistered    Kind = "client.registered" // by API; object: the id of its initial access token
+	ClientUpdated       Kind = "client.updated"    // likewise
+	ClientDeleted       Kind = "client.deleted"    // likewise; rule operator: by a command
 )
 
 // Public is the part of an entry that anyone may read. JSON names are part of
@@ -51,7 +60,8 @@ type Public struct {
 	ACR           string    `json:"acr,omitempty"`
 	Outcome       string    `json:"outcome,omitempty"` // "ok" or an error code
 	Basis         string    `json:"basis,omitempty"`
-	Object        string    `json:"object,omitempty"` // key id, configuration digest or another client, for entries about those
+	Object        string    `json:"object,omitempty"`       // key id, configuration digest or another client, for entries about those
+	OfflineUntil  time.Time `json:"offline_until,omitzero"` // until when the service may come back while the person is away
 }
 
 // Personal is the part that is sealed.

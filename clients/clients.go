@@ -36,6 +36,7 @@ type Client struct {
 	JWKS              json.RawMessage // inline keys for private_key_jwt, request objects and encryption, or
 	JWKSURI           string          // where to fetch them
 	AuthSigningAlg    string          // algorithm of client assertions, e.g. ES256; empty: what the key says
+	CertificateName   CertificateName // how an authority's certificate names it, for tls_client_auth
 	Sector            string          // pairwise sector; never empty once loaded
 	Policy            string          // id of its policy
 	RequirePKCE       bool
@@ -61,6 +62,12 @@ type Client struct {
 	IDTokenEncryption  Encryption        // to its key in JWKS
 	UserInfoEncryption Encryption        // of a signed answer only
 
+	// What kind of program it is, and what a profile demands (docs/profiles.md).
+	Native                   bool     // an app on the person's device (RFC 8252): a loopback redirect URI holds for every port
+	RequireACRValues         bool     // an authorization request needs acr_values
+	AssertionForIssuerOnly   bool     // the audience of its assertions is our issuer, not also the token endpoint
+	AuthorizationDetailTypes []string // types of authorization details that it may ask for, or see (RFC 9396)
+
 	// Whom its tokens are bound to (docs/tokens.md).
 	DPoPBound        bool // it gets no token without a DPoP proof (RFC 9449)
 	CertificateBound bool // nor without a client certificate (RFC 8705 section 3)
@@ -81,10 +88,11 @@ type Client struct {
 	IntrospectionEncryption Encryption    // its answers are then always JWTs
 }
 
-// HasRedirectURI reports whether uri is registered, byte for byte.
+// HasRedirectURI reports whether uri is registered, byte for byte; of a native
+// app's loopback URI the port does not count.
 func (c *Client) HasRedirectURI(uri string) bool {
 	for _, r := range c.RedirectURIs {
-		if r == uri {
+		if r == uri || c.Native && anyPort(r, uri) {
 			return true
 		}
 	}
@@ -93,19 +101,26 @@ func (c *Client) HasRedirectURI(uri string) bool {
 
 // Set is an immutable set of clients.
 type Set struct {
-	order []*Client
-	byID  map[protocol.ClientID]*Client
+	order   []*Client
+	byID    map[protocol.ClientID]*Client
+	origins map[string]bool // that some client may call from
 }
 
 // NewSet makes a set. Of two clients with one id the later wins in Get, so the
 // caller refuses doubles first (cmd/voussoir/config does).
 func NewSet(cs ...*Client) *Set {
-	s := &Set{order: cs, byID: make(map[protocol.ClientID]*Client, len(cs))}
+	s := &Set{order: cs, byID: make(map[protocol.ClientID]*Client, len(cs)), origins: map[string]bool{}}
 	for _, c := range cs {
 		s.byID[c.ID] = c
+		for _, o := range c.AllowedOrigins {
+			s.origins[o] = true
+		}
 	}
 	return s
 }
+
+// HasOrigin reports whether some client may call us from this origin.
+func (s *Set) HasOrigin(origin string) bool { return s.origins[origin] }
 
 // Get returns the client with this id, or false.
 func (s *Set) Get(id protocol.ClientID) (*Client, bool) { c, ok := s.byID[id]; return c, ok }

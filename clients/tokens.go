@@ -30,6 +30,9 @@ type DataProvider struct {
 // publishes (OpenID Connect Core section 10.2). The zero value: it is not.
 type Encryption struct{ Alg, Enc string }
 
+// MayRefresh reports whether the client may come back while the person is away.
+func (c *Client) MayRefresh() bool { return c.RefreshMax > 0 }
+
 // EncryptionAlgs lists the algorithms of the keys that we need of this client.
 func (c *Client) EncryptionAlgs() []string {
 	var algs []string

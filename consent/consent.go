@@ -45,6 +45,7 @@ type Receipt struct {
 	Until         time.Time // zero: not remembered
 	Grant         string    // id of the grant that it allowed; empty when refused
 	Audit         [16]byte  // id of its audit entry
+	OfflineUntil  time.Time // until when the client may come back while she is away; zero: not
 }
 
 // Standing is the newest answer of a person to a client that is still remembered.

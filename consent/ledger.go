@@ -47,6 +47,7 @@ func (l *Ledger) Record(ctx context.Context, r Receipt, e audit.Event) (Receipt,
 	}
 	rand.Read(r.ID[:])
 	r.Time = l.cfg.Now().UTC().Truncate(time.Microsecond)
+	r.OfflineUntil = r.OfflineUntil.UTC().Truncate(time.Microsecond)
 	standing := r.standing()
 	if standing == nil && r.Act != Reused {
 		r.Until = time.Time{} // a receipt does not promise what nobody remembers
@@ -94,6 +95,9 @@ func (r Receipt) check() error {
 	if r.Act != Refused && r.Grant == "" {
 		return errors.New("a receipt needs the grant that it allows")
 	}
+	if !r.OfflineUntil.IsZero() && r.Act != Given && r.Act != Informed {
+		return errors.New("nobody has agreed, or was told, that the client may come back while she is away")
+	}
 	return nil
 }
 
@@ -138,6 +142,7 @@ func (r Receipt) event(e audit.Event) audit.Event {
 	e.Public = audit.Public{
 		Kind: r.kind(), Client: string(r.Client), Policy: r.PolicyID, PolicyVersion: r.PolicyVersion,
 		Rule: r.Rule, Claims: claims, ACR: string(r.ACR), Outcome: outcome, Basis: r.Basis,
+		OfflineUntil: r.OfflineUntil,
 	}
 	e.Personal.Person = r.Person.String()
 	e.Personal.Grant = r.Grant

@@ -110,6 +110,19 @@ func TestRecord_WritesReceiptStandingAndEntryTogether(t *testing.T) {
 	}
 }
 
+func TestRecord_SaysUntilWhenTheServiceMayComeBack_OIDC_11(t *testing.T) {
+	l, store := newLedger(t)
+	r := agreed()
+	r.OfflineUntil = now.AddDate(0, 6, 0).Add(time.Nanosecond)
+	got, err := l.Record(t.Context(), r, visit)
+	if err != nil || got.OfflineUntil != now.AddDate(0, 6, 0) {
+		t.Fatalf("Record: %v, %v", got.OfflineUntil, err)
+	}
+	if public := string(store.calls[0].entry.Public); !strings.HasSuffix(public, `"basis":"consent","offline_until":"2026-09-01T14:00:00Z"}`) {
+		t.Errorf("audit entry %s", public)
+	}
+}
+
 func TestRecord_Remembers(t *testing.T) {
 	past, never := now, time.Time{}
 	tests := []struct {
@@ -160,14 +173,18 @@ func TestRecord_OutcomeOfARefusalIsAccessDenied(t *testing.T) {
 
 func TestRecord_RefusesWhatMustNeverHappen(t *testing.T) {
 	tests := map[string]func(*Receipt){
-		"a claim that was not shown":          func(r *Receipt) { r.Released = append(r.Released, protocol.Birthdate) },
-		"a refusal that releases":             func(r *Receipt) { r.Act, r.Grant = Refused, "" },
-		"a refusal with a grant":              func(r *Receipt) { r.Act, r.Released = Refused, nil },
-		"a release without a grant":           func(r *Receipt) { r.Grant = "" },
-		"an act that does not exist":          func(r *Receipt) { r.Act = "withdrawn by mistake" },
-		"nobody's consent":                    func(r *Receipt) { r.Person = identity.PersonID{} },
-		"consent to nobody":                   func(r *Receipt) { r.Client = "" },
-		"consent without a policy":            func(r *Receipt) { r.PolicyID = "" },
+		"a claim that was not shown":                 func(r *Receipt) { r.Released = append(r.Released, protocol.Birthdate) },
+		"a refusal that releases":                    func(r *Receipt) { r.Act, r.Grant = Refused, "" },
+		"a refusal with a grant":                     func(r *Receipt) { r.Act, r.Released = Refused, nil },
+		"a release without a grant":                  func(r *Receipt) { r.Grant = "" },
+		"an act that does not exist":                 func(r *Receipt) { r.Act = "withdrawn by mistake" },
+		"nobody's consent":                           func(r *Receipt) { r.Person = identity.PersonID{} },
+		"consent to nobody":                          func(r *Receipt) { r.Client = "" },
+		"consent without a policy":                   func(r *Receipt) { r.PolicyID = "" },
+		"to come back without her, by an old answer": func(r *Receipt) { r.Act, r.OfflineUntil = Reused, now },
+		"to come back without her, by a refusal": func(r *Receipt) {
+			r.Act, r.Released, r.Grant, r.OfflineUntil = Refused, nil, "", now
+		},
 		"consent to something that is secret": func(r *Receipt) { r.Notice = [32]byte{} },
 	}
 	for name, change := range tests {
@@ -237,6 +254,11 @@ func TestNotice_Golden(t *testing.T) {
 	if got := n.Hash(); hex.EncodeToString(got[:]) != want {
 		t.Errorf("hash %x, want %s", got, want)
 	}
+	n.OfflineUntil = "2027-05-22"
+	const offline = "6c214a695f821157344a7e271d5a45585db5cb3793625500fd09a12a6aed9132"
+	if got := n.Hash(); hex.EncodeToString(got[:]) != offline {
+		t.Errorf("with a day: hash %x, want %s", got, offline)
+	}
 }
 
 func TestNotice_HashIsInjective(t *testing.T) {
@@ -244,7 +266,7 @@ func TestNotice_HashIsInjective(t *testing.T) {
 	notice := rapid.Custom(func(t *rapid.T) Notice {
 		n := Notice{
 			PolicyID: word.Draw(t, "id"), PolicyVersion: rapid.IntRange(1, 2).Draw(t, "version"), Language: word.Draw(t, "language"),
-			Purpose: word.Draw(t, "purpose"), Basis: word.Draw(t, "basis"), Retention: word.Draw(t, "retention"),
+			Purpose: word.Draw(t, "purpose"), Basis: word.Draw(t, "basis"), Retention: word.Draw(t, "retention"), OfflineUntil: word.Draw(t, "offline"),
 		}
 		for range rapid.IntRange(0, 2).Draw(t, "claims") {
 			n.Claims = append(n.Claims, protocol.Claim(word.Draw(t, "claim")))

@@ -23,6 +23,10 @@ type Login struct {
 	Identity identity.Identity
 	ACR      protocol.ACR // mapped, at most the provider's maximum, never raised
 	AuthTime time.Time    // zero when the provider did not say and nobody asked
+
+	// LogoutHint is what Leave needs to end this sign-in at the provider; "" when
+	// nobody will be sent there. It names the person: the caller keeps it sealed.
+	LogoutHint string
 }
 
 // Request is what the flow wants of a provider.
@@ -51,6 +55,14 @@ type Provider interface {
 	// Finish verifies the answer that the browser brought back. The caller has
 	// already matched state. Errors are *Error.
 	Finish(ctx context.Context, r Request, pending []byte, answer url.Values) (Login, error)
+}
+
+// Leaver is a Provider where a person can be sent to end her session there too.
+type Leaver interface {
+	// Leave returns the address to send her to; "": the provider offers none, or it
+	// is not wanted. She comes back to returnTo with state in the query. Errors are
+	// *Error, of kind Unavailable.
+	Leave(ctx context.Context, hint, returnTo, state string) (string, error)
 }
 
 // Description is what pages and policies need to know of a provider.

@@ -239,7 +239,7 @@ func TestAttack_NothingIsReleasedThatWasNotShown_PV04(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := []string{"sub", "given_name", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash"}
+	allowed := []string{"sub", "given_name", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "sid"}
 	for where, set := range map[string]map[string]any{"userinfo": claims, "ID token": payload(t, got.IDToken)} {
 		for name := range set {
 			if !slices.Contains(allowed, name) {

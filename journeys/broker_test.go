@@ -91,12 +91,14 @@ func node(t *testing.T) string {
 	return "node"
 }
 
-// ports finds base such that base and base plus each offset are free on loopback.
+// ports finds base such that base and base plus each offset are free on loopback. It
+// is below the range from which outgoing connections take theirs, so that a broker that
+// was killed finds its own free again.
 func ports(t *testing.T, offsets ...int) int {
 	t.Helper()
 next:
 	for range 200 {
-		base := 20000 + rand.IntN(25000)
+		base := 20000 + rand.IntN(12000)
 		for _, o := range append(offsets, 0) {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+o))
 			if err != nil {

@@ -1,6 +1,7 @@
 package journeys
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -28,6 +29,7 @@ type received struct {
 	Claims      map[string]any `json:"claims"`
 	UserInfo    map[string]any `json:"userinfo"`
 	Then        *givenUp       `json:"then"`
+	Replaced    bool           `json:"replaced"` // it got another refresh token
 	DPoP        *stolen        `json:"dpop"`
 	Error       string         `json:"error"`
 	Description string         `json:"description"`
@@ -106,7 +108,7 @@ func upstream(t *testing.T, redirectURI, auth string) (broker string) {
 	_, broker = serve(t, "", interopConfig(t, idp, secret, redirectURI, auth))
 	env := []string{
 		fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + secret,
-		"REDIRECT_URI=" + broker + "/callback/upstream",
+		"REDIRECT_URI=" + broker + "/callback/upstream", "POST_LOGOUT_URI=" + broker + "/logout/return",
 	}
 	launch(t, env, fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), node(t), "counterparts/oidc-provider.mjs")
 	return broker
@@ -156,7 +158,7 @@ func wantMinimal(t *testing.T, got map[string]any, email bool) {
 		}
 	}
 	// Some libraries hand on the ID token's claims and userinfo as one.
-	protocolsOwn := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash"}
+	protocolsOwn := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "sid"}
 	for k := range got {
 		if _, ok := want[k]; !ok && !slices.Contains(protocolsOwn, k) {
 			t.Errorf("claim %s arrived and nobody agreed to it", k)
@@ -173,6 +175,7 @@ func TestInterop_OpenIDClient(t *testing.T) {
 		env                     []string
 		ticked                  url.Values
 		email, signed           bool
+		registered              string // redirect URI, where it is not the one that is used
 	}{
 		{name: "client_secret_basic", auth: "basic", yaml: secretAuth("client_secret_basic")},
 		{
@@ -223,6 +226,14 @@ func TestInterop_OpenIDClient(t *testing.T) {
 				"    require_signed_request_object: true\n    authorization_signed_response_alg: ES256\n    jwks: " + public,
 		},
 		{
+			name: "a native app that learns its port when it starts", auth: "none", registered: "http://127.0.0.1/callback",
+			yaml: "    token_endpoint_auth_method: none\n    application_type: native",
+		},
+		{
+			name: "a native app that pushes its requests", auth: "none", registered: "http://127.0.0.1/callback", env: []string{"REQUEST=pushed"},
+			yaml: "    token_endpoint_auth_method: none\n    application_type: native\n    require_par: true",
+		},
+		{
 			name: "signed and pushed requests with private_key_jwt", auth: "private_key_jwt", env: []string{"REQUEST=signed and pushed", "PRIVATE_JWK=" + private},
 			yaml: "    token_endpoint_auth_method: private_key_jwt\n    require_par: true\n    request_object_signing_alg: ES256\n    require_signed_request_object: true\n    jwks: " + public,
 		},
@@ -230,7 +241,7 @@ func TestInterop_OpenIDClient(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			port := ports(t)
-			broker := upstream(t, fmt.Sprintf("http://127.0.0.1:%d/callback", port), tt.yaml)
+			broker := upstream(t, cmp.Or(tt.registered, fmt.Sprintf("http://127.0.0.1:%d/callback", port)), tt.yaml)
 			env := append(tt.env, fmt.Sprintf("PORT=%d", port), "ISSUER="+broker, "CLIENT_ID=library",
 				"CLIENT_SECRET="+serviceSecret, "AUTH="+tt.auth, "SCOPE=openid given_name age_over_16 email")
 			if tt.extra != "" {

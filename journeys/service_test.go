@@ -39,10 +39,11 @@ type request struct {
 
 // tokens is the answer of /token.
 type tokens struct {
-	Status      int
-	AccessToken string `json:"access_token"`
-	IDToken     string `json:"id_token"`
-	Error       string `json:"error"`
+	Status       int
+	AccessToken  string `json:"access_token"`
+	IDToken      string `json:"id_token"`
+	RefreshToken string `json:"refresh_token"`
+	Error        string `json:"error"`
 }
 
 func newService(t *testing.T, broker, id string) *service {
@@ -96,6 +97,7 @@ func (s *service) redeem(ctx context.Context, code, verifier string) (tokens, er
 	var tk tokens
 	tk.Status, err = s.json(req, &tk)
 	sing("access token", tk.AccessToken)
+	sing("refresh token", tk.RefreshToken)
 	sing("ID token", tk.IDToken)
 	return tk, err
 }

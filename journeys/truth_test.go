@@ -1,6 +1,7 @@
 package journeys
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,9 @@ type truthWorld struct {
 	broker string
 	ring   *keys.Ring // of the clients
 	doc    map[string]any
+
+	certificates map[string]tls.Certificate // of clients, by their method
+	told         chan string                // logout tokens
 }
 
 const allClaims = "given_name family_name preferred_username birthdate gender birthplace birthcountry email age_over_15 age_over_16 age_over_18 idp_id amr"
@@ -84,10 +88,17 @@ policies:
 		client("id-"+alg, secretAuth("client_secret_basic")+"\n    id_token_signed_response_alg: "+alg+"\n")
 	}
 	client("client_secret_basic", secretAuth("client_secret_basic")+"\n")
+	client("refreshes", secretAuth("client_secret_basic")+"\n    refresh_tokens: { max: P180D }\n")
 	client("client_secret_post", secretAuth("client_secret_post")+"\n")
+	client("none", "    token_endpoint_auth_method: none\n")
+	w.leaver(t, client)
 	requestClients(client, algs, string(jwks))
 	client("bound", secretAuth("client_secret_basic")+"\n    dpop_bound_access_tokens: true\n")
+	certificates := &strings.Builder{}
+	w.certificateClients(t, certificates, client)
 	tokenClients(t, &text, client, algs)
+	text.WriteString(certificates.String())
+	text.WriteString(registrationBlock("all", "      max_clients: 100\n"))
 	file := filepath.Join(dir, "voussoir.yaml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -161,6 +172,7 @@ func (w *truthWorld) token(t *testing.T, s *service, r request, code string, pro
 		t.Fatal(err)
 	}
 	sing("access token", tk.AccessToken)
+	sing("refresh token", tk.RefreshToken)
 	sing("ID token", tk.IDToken)
 	return tk
 }
@@ -282,6 +294,9 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 				f.Set("client_id", s.id)
 				f.Set("client_secret", s.secret)
 			},
+			"none":                        func(_ http.Header, f url.Values) { f.Set("client_id", s.id) },
+			"tls_client_auth":             w.byCertificate(v),
+			"self_signed_tls_client_auth": w.byCertificate(v),
 		}[v]).Status == 200)
 	})
 	each("token_endpoint_auth_signing_alg_values_supported", func(v string) string {
@@ -300,9 +315,25 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		return can(tk.Status == 200 && err == nil && part(t, tk.IDToken, 0)["alg"] == v)
 	})
 
+	each("grant_types_supported", func(v string) string {
+		s := at("client_secret_basic")
+		r := s.start("openid", nil)
+		if v == "refresh_token" {
+			s = at("refreshes")
+			r = s.start("openid offline_access", nil)
+		}
+		tk := w.token(t, s, r, w.signIn(t, s, r).Get("code"), basic(s))
+		if v == "authorization_code" {
+			return can(tk.Status == 200)
+		}
+		again, err := s.refresh(t.Context(), tk.RefreshToken)
+		return can(err == nil && again.Status == 200 && payload(t, again.IDToken)["sub"] == payload(t, tk.IDToken)["sub"])
+	})
+	w.logout(t, basic)
 	w.requests(t, each, can, published)
 	w.tokens(t, each, can, published)
 	w.proofs(t, each, can)
+	w.certificateBound(t)
 
 	// Every claim, by the claims parameter alone, and nothing beside them.
 	s := at("client_secret_basic")
@@ -338,7 +369,7 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 	}
 
 	for member, want := range map[string]any{
-		"issuer": w.broker, "grant_types_supported": []any{"authorization_code"}, "subject_types_supported": []any{"pairwise"},
+		"issuer": w.broker, "subject_types_supported": []any{"pairwise"},
 		"claim_types_supported": []any{"normal"}, "claims_parameter_supported": true, "authorization_response_iss_parameter_supported": true,
 		"request_parameter_supported": true, "request_uri_parameter_supported": false,
 		"pushed_authorization_request_endpoint": w.broker + "/par", "require_pushed_authorization_requests": false,
@@ -359,13 +390,14 @@ func TestDiscovery_EveryOfferWorks_OIDCDiscovery_3(t *testing.T) {
 		}
 	}
 	tried := []string{
-		"scopes_supported", "response_types_supported", "code_challenge_methods_supported", "response_modes_supported", "acr_values_supported",
+		"scopes_supported", "grant_types_supported", "response_types_supported", "code_challenge_methods_supported", "response_modes_supported", "acr_values_supported",
 		"prompt_values_supported", "ui_locales_supported", "token_endpoint_auth_methods_supported",
 		"token_endpoint_auth_signing_alg_values_supported", "id_token_signing_alg_values_supported", "claims_supported",
 	}
+	tried = append(tried, triedLogout()...)
 	tried = append(tried, triedRequests()...)
 	tried = append(tried, triedTokens()...)
-	tried = append(tried, "dpop_signing_alg_values_supported")
+	tried = append(tried, "dpop_signing_alg_values_supported", w.registration(t))
 	for member := range w.doc {
 		if !slices.Contains(tried, member) {
 			t.Errorf("the document says %s, and nobody has tried it", member)

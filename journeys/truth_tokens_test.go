@@ -152,8 +152,13 @@ func (w *truthWorld) tokens(t *testing.T, each func(string, func(string) string)
 			case "client_secret_post":
 				form.Set("client_id", v)
 				form.Set("client_secret", serviceSecret)
-			default:
+			case "none":
+				form.Set("client_id", v)
+			case "private_key_jwt":
 				return "" // by the algorithms below
+			default:
+				prove = func(h http.Header) { w.byCertificate(v)(h, form) }
+				form.Set("client_id", v)
 			}
 			status, _, _ := w.ask(t, path, form, prove)
 			return can(status == 200)

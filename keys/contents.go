@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/voussoir-id/voussoir/audit"
@@ -24,6 +25,27 @@ const (
 	Revoked State = "revoked" // what it signed verifies no more
 )
 
+// Use is what a key signs. A signature that was made for one use never passes for
+// another: nobody who verifies knows the keys of both.
+type Use string
+
+// The uses.
+const (
+	ForServices  Use = ""          // tokens and answers for services, published at /jwks
+	ForProviders Use = "providers" // our client assertions towards identity providers
+	ForSAML      Use = "saml"      // see saml.go; never in a JWKS, never in a signer
+)
+
+// slot is where one key is active and one is next.
+type slot struct {
+	use Use
+	alg string
+}
+
+// maker makes a key for an algorithm, not in any slot yet. c is asked which keys
+// are known already.
+type maker func(c *contents, alg string) (signingKey, error)
+
 // contents is what the key file holds. The JSON names are part of its format.
 type contents struct {
 	// Derivation is never replaced: every person and every subject is derived
@@ -37,9 +59,11 @@ type contents struct {
 type signingKey struct {
 	KID       string    `json:"kid"`
 	Alg       string    `json:"alg"`
+	Use       Use       `json:"use,omitempty"`
 	State     State     `json:"state"`
 	Public    []byte    `json:"public"`            // PKIX
-	Private   []byte    `json:"private,omitempty"` // PKCS #8, while next or active
+	Private   []byte    `json:"private,omitempty"` // PKCS #8, while next or active; none if InSigner
+	InSigner  bool      `json:"signer,omitempty"`  // the private part lies in the signer; of an ended key: still
 	Created   time.Time `json:"created"`
 	Activated time.Time `json:"activated,omitzero"`
 	Ended     time.Time `json:"ended,omitzero"` // retired or revoked
@@ -77,8 +101,8 @@ func (c contents) encode() ([]byte, error) {
 	return plain, nil
 }
 
-// complete generates what is missing for algs.
-func (c *contents) complete(algs []string, now time.Time) error {
+// secrets generates those that are missing.
+func (c *contents) secrets() {
 	if c.Derivation == nil {
 		c.Derivation = newSecret()
 		c.note(audit.KeyGenerated, "derivation")
@@ -87,15 +111,27 @@ func (c *contents) complete(algs []string, now time.Time) error {
 		c.Sealing = [][]byte{newSecret()}
 		c.note(audit.KeyGenerated, "sealing")
 	}
-	for _, alg := range algs {
+}
+
+// complete makes the keys that are missing in slots. Where a signer is to hold
+// the keys, a next key whose private part lies in the file makes room for one that
+// the signer holds: it has never signed anything. Those for SAML stay in the file.
+func (c *contents) complete(slots []slot, make maker, inSigner bool, now time.Time) error {
+	for _, at := range slots {
 		for _, s := range []State{Active, Next} {
-			if c.find(alg, s) != nil {
+			old := c.find(at, s)
+			if old != nil && (s == Active || !inSigner || old.InSigner || at.use == ForSAML) {
 				continue
 			}
-			k, err := generate(alg)
+			k, err := make(c, at.alg)
 			if err != nil {
 				return err
 			}
+			if old != nil {
+				old.end(Revoked, now)
+				c.note(audit.KeyRevoked, old.KID)
+			}
+			k.Use = at.use
 			k.start(s, now)
 			c.Signing = append(c.Signing, k)
 			c.note(audit.KeyGenerated, k.KID)
@@ -104,15 +140,22 @@ func (c *contents) complete(algs []string, now time.Time) error {
 	return nil
 }
 
-func (c *contents) rotate(alg string, now time.Time) error {
-	active := c.find(alg, Active)
+// rotate retires the active key and makes the next one active. The slot then
+// lacks a next key, which complete makes.
+func (c *contents) rotate(at slot, now time.Time) error {
+	active := c.find(at, Active)
 	if active == nil {
-		return fmt.Errorf("rotate %s: %w", alg, ErrNoKey)
+		return fmt.Errorf("rotate %s: %w", at.alg, ErrNoKey)
+	}
+	if c.find(at, Next) == nil { // it could not be made yet; one of now would be known to nobody
+		return fmt.Errorf("rotate %s: %w: there is no next key yet", at.alg, ErrUnavailable)
 	}
 	active.end(Retired, now)
-	return c.promote(alg, now)
+	c.promote(at, now)
+	return nil
 }
 
+// revoke ends a key; what its slot then lacks is for complete to make.
 func (c *contents) revoke(kid string, now time.Time) error {
 	for i := range c.Signing {
 		k := &c.Signing[i]
@@ -125,33 +168,44 @@ func (c *contents) revoke(kid string, now time.Time) error {
 		}
 		k.end(Revoked, now)
 		c.note(audit.KeyRevoked, kid)
-		switch was {
-		case Active:
-			return c.promote(k.Alg, now)
-		case Next:
-			return c.complete([]string{k.Alg}, now)
+		if was == Active {
+			c.promote(slot{k.Use, k.Alg}, now)
 		}
 		return nil
 	}
 	return fmt.Errorf("revoke: %w", ErrNoKey)
 }
 
-// promote makes the next key the active one and generates its successor.
-func (c *contents) promote(alg string, now time.Time) error {
-	if next := c.find(alg, Next); next != nil {
+// promote makes the next key, if there is one, the active one.
+func (c *contents) promote(at slot, now time.Time) {
+	if next := c.find(at, Next); next != nil {
 		next.start(Active, now)
 		c.note(audit.KeyRotated, next.KID)
 	}
-	return c.complete([]string{alg}, now)
 }
 
-func (c *contents) find(alg string, s State) *signingKey {
+func (c *contents) find(at slot, s State) *signingKey {
 	for i := range c.Signing {
-		if k := &c.Signing[i]; k.Alg == alg && k.State == s {
+		if k := &c.Signing[i]; k.Alg == at.alg && k.Use == at.use && k.State == s {
 			return k
 		}
 	}
 	return nil
+}
+
+func (c *contents) has(kid string) bool {
+	return slices.ContainsFunc(c.Signing, func(k signingKey) bool { return k.KID == kid })
+}
+
+// slots are those that have an active or a next key.
+func (c *contents) slots() []slot {
+	var list []slot
+	for _, k := range c.Signing {
+		if at := (slot{k.Use, k.Alg}); (k.State == Active || k.State == Next) && !slices.Contains(list, at) {
+			list = append(list, at)
+		}
+	}
+	return list
 }
 
 func (c *contents) note(kind audit.Kind, object string) {

@@ -37,9 +37,14 @@ func TestKeyFile_Golden(t *testing.T) {
 	verify(t, r, "ES256", jws)
 }
 
+// fileRing is a ring without a file.
+func fileRing() *Ring { return &Ring{cfg: Config{Retention: time.Hour}} }
+
 func testContents(t testing.TB) contents {
 	var c contents
-	if err := c.complete([]string{"ES256", "EdDSA"}, time.Date(2026, 3, 1, 14, 0, 0, 0, time.UTC)); err != nil {
+	c.secrets()
+	slots := []slot{{ForServices, "ES256"}, {ForServices, "EdDSA"}}
+	if err := c.complete(slots, generate, false, time.Date(2026, 3, 1, 14, 0, 0, 0, time.UTC)); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -47,7 +52,7 @@ func testContents(t testing.TB) contents {
 
 func TestContents_DecodeOfEncodeIsTheSame(t *testing.T) {
 	c := testContents(t)
-	if err := c.rotate("ES256", time.Date(2026, 4, 1, 0, 0, 0, 0, time.FixedZone("", 3600))); err != nil {
+	if err := c.rotate(slot{ForServices, "ES256"}, time.Date(2026, 4, 1, 0, 0, 0, 0, time.FixedZone("", 3600))); err != nil {
 		t.Fatal(err)
 	}
 	plain, err := c.encode()
@@ -76,6 +81,8 @@ func TestNewHolding_RefusesWhatMakesNoSense(t *testing.T) {
 		"a short sealing secret":          {func(c *contents) { c.Sealing[0] = c.Sealing[0][:16] }, "16 bytes"},
 		"two active keys":                 {func(c *contents) { c.Signing[1].State = Active }, "second active"},
 		"an unknown state":                {func(c *contents) { c.Signing[0].State = "asleep" }, "unknown state"},
+		"an unknown use":                  {func(c *contents) { c.Signing[0].Use = "fun" }, "unknown use"},
+		"a private key in two places":     {func(c *contents) { c.Signing[0].InSigner = true }, "two places"},
 		"an active key without private":   {func(c *contents) { c.Signing[0].Private = nil }, "missing"},
 		"a retired key with private":      {func(c *contents) { c.Signing[1].State = Retired }, "not destroyed"},
 		"another key's private":           {func(c *contents) { c.Signing[0].Private = c.Signing[1].Private }, "differ"},
@@ -89,7 +96,7 @@ func TestNewHolding_RefusesWhatMakesNoSense(t *testing.T) {
 	for name, tt := range tests {
 		c := testContents(t)
 		tt.change(&c)
-		if _, err := newHolding(c, time.Time{}, time.Hour); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := fileRing().newHolding(c, time.Time{}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: error %v, want one with %q", name, err, tt.want)
 		}
 	}
@@ -110,7 +117,7 @@ func FuzzContents(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := newHolding(c, time.Time{}, time.Hour); err != nil {
+		if _, err := fileRing().newHolding(c, time.Time{}); err != nil {
 			return
 		}
 		once, err := c.encode()

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,21 +24,27 @@ import (
 // each change of the file makes a new one.
 type holding struct {
 	contents contents
-	signers  map[string]*signer // the active key of each algorithm
+	signers  map[slot]*signing // the active keys, but those of SAML
 	saml     samlKeys
 	sealing  [sealIDSize]byte // id of the secret that seals
 	secrets  map[[sealIDSize]byte][]byte
 	derived  sync.Map // label → [32]byte
 	ciphers  sync.Map // cipherID → *xaes
 
-	jwks  []byte
-	etag  string
-	stale time.Time // when jwks must lose a key; zero: never
+	services  jwkSet
+	providers jwkSet
+	stale     time.Time // when one of them must lose a key; zero: never
+}
+
+// jwkSet is a JWKS.
+type jwkSet struct {
+	jwks []byte
+	etag string
 }
 
 // newHolding also checks all that Ring relies on.
-func newHolding(c contents, now time.Time, retention time.Duration) (*holding, error) {
-	h := &holding{contents: c, signers: map[string]*signer{}, secrets: map[[sealIDSize]byte][]byte{}}
+func (r *Ring) newHolding(c contents, now time.Time) (*holding, error) {
+	h := &holding{contents: c, signers: map[slot]*signing{}, secrets: map[[sealIDSize]byte][]byte{}}
 	if len(c.Derivation) != 32 || len(c.Sealing) == 0 {
 		return nil, errors.New("a secret is missing")
 	}
@@ -51,38 +58,51 @@ func newHolding(c contents, now time.Time, retention time.Duration) (*holding, e
 		}
 		h.secrets[id] = secret
 	}
-	public := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	public := map[Use][]jose.JSONWebKey{ForServices: {}, ForProviders: {}}
 	for _, k := range c.Signing {
 		key, err := k.check()
 		switch {
 		case err != nil:
-		case k.forSAML():
-			err = h.saml.holdSAML(k)
+		case k.Use == ForSAML:
+			err = h.saml.hold(k)
 		case k.State == Active:
-			err = h.sign(k)
+			err = h.sign(k, key, r)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", k.KID, err)
 		}
-		if !k.forSAML() && h.publishes(k, now, retention) {
-			public.Keys = append(public.Keys, jose.JSONWebKey{Key: key, KeyID: k.KID, Algorithm: k.Alg, Use: "sig"})
+		if k.Use != ForSAML && h.publishes(k, now, r.cfg.Retention) {
+			public[k.Use] = append(public[k.Use], jose.JSONWebKey{Key: key, KeyID: k.KID, Algorithm: k.Alg, Use: "sig"})
 		}
 	}
 	var err error
-	if h.jwks, err = json.Marshal(public); err != nil {
-		return nil, errors.New("the JWKS cannot be written")
+	if h.services, err = publish(public[ForServices]); err != nil {
+		return nil, err
 	}
-	sum := sha256.Sum256(h.jwks)
-	h.etag = `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
-	return h, nil
+	h.providers, err = publish(public[ForProviders])
+	return h, err
 }
 
-// sign makes k the key that signs for its algorithm.
-func (h *holding) sign(k signingKey) (err error) {
-	if h.signers[k.Alg] != nil {
+func publish(ks []jose.JSONWebKey) (jwkSet, error) {
+	body, err := json.Marshal(jose.JSONWebKeySet{Keys: ks})
+	if err != nil {
+		return jwkSet{}, errors.New("the JWKS cannot be written")
+	}
+	sum := sha256.Sum256(body)
+	return jwkSet{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`}, nil
+}
+
+// sign makes k the key that signs in its slot.
+func (h *holding) sign(k signingKey, public crypto.PublicKey, r *Ring) (err error) {
+	at := slot{k.Use, k.Alg}
+	if h.signers[at] != nil {
 		return errors.New("a second active key")
 	}
-	h.signers[k.Alg], err = newSigner(k)
+	if k.InSigner {
+		h.signers[at], err = r.newExternal(k, public)
+	} else {
+		h.signers[at], err = newSigning(k)
+	}
 	return err
 }
 
@@ -113,10 +133,25 @@ func (k signingKey) check() (crypto.PublicKey, error) {
 	if id, err := thumbprint(public); err != nil || id != k.KID {
 		return nil, errors.New("key id is not the thumbprint")
 	}
+	switch k.Use {
+	case ForServices, ForProviders, ForSAML:
+	default:
+		return nil, errors.New("unknown use")
+	}
+	// A key for SAML that signed tokens, or the other way round, would have two uses.
+	if forSAML := slices.Contains(samlAlgorithms(), k.Alg); forSAML != (k.Use == ForSAML) {
+		return nil, errors.New("its algorithm is not for its use")
+	}
+	if k.InSigner && k.Use == ForSAML {
+		return nil, errors.New("a key for SAML does not lie in a signer")
+	}
 	switch k.State {
 	case Next, Active:
-		if k.Private == nil {
+		if k.Private == nil && !k.InSigner {
 			return nil, errors.New("private key missing")
+		}
+		if k.Private != nil && k.InSigner {
+			return nil, errors.New("private key in two places")
 		}
 	case Retired, Revoked:
 		if k.Private != nil {
@@ -155,22 +190,53 @@ func (r *Ring) holding(ctx context.Context) (*holding, error) {
 // included. The bytes are made once per change and are not the caller's to
 // change; nil when the ring is closed.
 func (r *Ring) JWKS() (body []byte, etag string) {
+	if h := r.timely(); h != nil {
+		return h.services.jwks, h.services.etag
+	}
+	return nil, ""
+}
+
+// ProviderKeys is the ring as identity providers know us: it signs with, and
+// publishes, the keys of our client assertions.
+type ProviderKeys struct{ r *Ring }
+
+// ForProviders returns the keys of our client assertions.
+func (r *Ring) ForProviders() ProviderKeys { return ProviderKeys{r} }
+
+// Sign is Ring.Sign for an identity provider to verify.
+func (p ProviderKeys) Sign(ctx context.Context, alg, typ string, payload []byte) (string, error) {
+	return p.r.signAs(ctx, slot{ForProviders, alg}, typ, payload)
+}
+
+// JWKS is Ring.JWKS for identity providers.
+func (p ProviderKeys) JWKS() (body []byte, etag string) {
+	if h := p.r.timely(); h != nil {
+		return h.providers.jwks, h.providers.etag
+	}
+	return nil, ""
+}
+
+// timely is what the ring holds, without keys whose retention has passed; nil
+// when it is closed.
+func (r *Ring) timely() *holding {
 	h := r.held.Load()
 	if h == nil {
-		return nil, ""
+		return nil
 	}
 	if now := r.cfg.Now(); !h.stale.IsZero() && !now.Before(h.stale) {
-		if fresh, err := newHolding(h.contents, now, r.cfg.Retention); err == nil && r.held.CompareAndSwap(h, fresh) {
+		if fresh, err := r.newHolding(h.contents, now); err == nil && r.held.CompareAndSwap(h, fresh) {
 			h = fresh
 		}
 	}
-	return h.jwks, h.etag
+	return h
 }
 
 // Description is what anyone may know of a signing key.
 type Description struct {
 	KID       string
 	Alg       string
+	Use       Use
+	InSigner  bool // its private part lies in the signer; of an ended key: still
 	State     State
 	Created   time.Time
 	Activated time.Time // zero: not yet
@@ -186,7 +252,10 @@ func (r *Ring) Keys() []Description {
 	}
 	list := make([]Description, len(h.contents.Signing))
 	for i, k := range h.contents.Signing {
-		list[i] = Description{KID: k.KID, Alg: k.Alg, State: k.State, Created: k.Created, Activated: k.Activated, Ended: k.Ended}
+		list[i] = Description{
+			KID: k.KID, Alg: k.Alg, Use: k.Use, InSigner: k.InSigner, State: k.State,
+			Created: k.Created, Activated: k.Activated, Ended: k.Ended,
+		}
 	}
 	return list
 }

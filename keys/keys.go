@@ -1,7 +1,8 @@
 // Package keys is the only room that sees private keys and derivation secrets.
 // It signs, derives, seals, rotates and publishes; it also reads the public keys
 // of others (Remote). No key or secret ever leaves it, and none appears in an
-// error or a log line. Start with Ring; vault.go is how a ring rests on disk.
+// error or a log line. Start with Ring; vault.go is how a ring rests on disk, and
+// external.go how its private keys lie in a signer (room signer) instead.
 package keys
 
 import (
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/failpoint"
 )
 
 // Errors that a caller may want to tell apart. ErrClosed: the ring was closed.
@@ -38,8 +40,19 @@ type Config struct {
 	// persons: with new secrets each of them would get a new subject everywhere.
 	MustExist bool
 	// Algs are the signature algorithms to have keys for: ES256, EdDSA, PS256,
-	// RS256, and the two of SAML. One that the file lacks is added; others in the file stay published.
+	// RS256. One that the file lacks is added; others in the file stay published.
 	Algs []string
+	// ProviderAlgs are the algorithms of our client assertions towards identity
+	// providers, which have keys of their own. Default: none.
+	ProviderAlgs []string
+	// SAML is whether to have the keys for SAML providers, SAMLSigning and
+	// SAMLDecryption. They lie in the file, whatever Signer is.
+	SAML bool
+	// Signer, if not nil, holds the private parts of all other keys that are made
+	// from now on; it has no EdDSA. The secrets for deriving and sealing stay in the
+	// file. It need not be reachable: what it does not answer fails with
+	// ErrUnavailable, and keys that are missing are made by a later Reload.
+	Signer Signer
 	// Retention is how long a retired key stays in the JWKS; at least as long as
 	// the longest life of what it signed. Default 30 days.
 	Retention time.Duration
@@ -55,6 +68,29 @@ type Recorder interface {
 	Append(ctx context.Context, e ...audit.Event) (audit.Receipt, error)
 }
 
+// slots are those that the ring must fill; first those that need no signer.
+func (c Config) slots() []slot {
+	var list []slot
+	if c.SAML {
+		for _, alg := range samlAlgorithms() {
+			list = append(list, slot{ForSAML, alg})
+		}
+	}
+	return append(list, c.jwsSlots()...)
+}
+
+// jwsSlots are those whose keys sign a JWS.
+func (c Config) jwsSlots() []slot {
+	var list []slot
+	for _, alg := range c.Algs {
+		list = append(list, slot{ForServices, alg})
+	}
+	for _, alg := range c.ProviderAlgs {
+		list = append(list, slot{ForProviders, alg})
+	}
+	return list
+}
+
 // Ring is the set of keys and secrets. It is safe for concurrent use, and
 // several processes may share one file: each change is made to the file as it is
 // then, under its lock. A process learns of the others' changes by Reload.
@@ -62,6 +98,7 @@ type Ring struct {
 	cfg   Config
 	vault vault
 	held  atomic.Pointer[holding] // nil once closed
+	down  atomic.Bool             // the signer failed when it was last asked for a signature
 
 	change sync.Mutex // held while the file is being changed; guards what follows
 	log    Recorder   // nil until AuditTo
@@ -78,9 +115,12 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	if cfg.File == "" || len(cfg.Secret) < minSecret || len(cfg.Algs) == 0 || cfg.Now == nil || cfg.Retention < 0 {
 		return nil, errors.New("keys: a ring needs a file, a secret of 32 bytes, algorithms and a clock")
 	}
-	for _, alg := range cfg.Algs {
-		if !slices.Contains(algorithms(), alg) {
-			return nil, fmt.Errorf("keys: unknown algorithm %q", alg)
+	for _, at := range cfg.jwsSlots() {
+		if !slices.Contains(algorithms(), at.alg) {
+			return nil, fmt.Errorf("keys: unknown algorithm %q", at.alg)
+		}
+		if cfg.Signer != nil && !inSigners(at.alg) {
+			return nil, fmt.Errorf("keys: a signer does not sign with %s", at.alg)
 		}
 	}
 	if cfg.Retention == 0 {
@@ -88,17 +128,22 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	}
 	r := &Ring{cfg: cfg, vault: vault{file: cfg.File, secret: slices.Clone(cfg.Secret), mustExist: cfg.MustExist}}
 	r.cfg.Secret = nil // the vault has its own
-	err := r.edit(ctx, func(c *contents) error { return c.complete(cfg.Algs, cfg.Now()) })
-	if err != nil {
+	if err := r.Reload(ctx); err != nil {
 		return nil, err
 	}
+	r.change.Lock()
 	r.vault.mustExist = true
+	r.change.Unlock()
 	return r, nil
 }
 
-// Reload takes over what another process has changed in the file.
+// Reload takes over what another process has changed in the file, and makes up
+// for what the signer could not do when it was not there.
 func (r *Ring) Reload(ctx context.Context) error {
-	return r.edit(ctx, func(*contents) error { return nil })
+	return r.edit(ctx, func(c *contents) error {
+		c.secrets()
+		return r.fill(ctx, c, r.cfg.slots())
+	})
 }
 
 // AuditTo records in log every generation, rotation and revocation of a key that
@@ -115,19 +160,60 @@ func (r *Ring) AuditTo(ctx context.Context, log Recorder) error {
 	return r.Reload(ctx)
 }
 
-// Rotate makes the next key of alg the active one, retires the active one, whose
-// private part is destroyed, and publishes a new next key. Services must have
-// had time to see the next key: leave twice the JWKS's cache time between two
-// rotations.
-func (r *Ring) Rotate(ctx context.Context, alg string) error {
-	return r.edit(ctx, func(c *contents) error { return c.rotate(alg, r.cfg.Now()) })
+// Rotate makes the next key of use and alg the active one, retires the active
+// one, whose private part is destroyed, and publishes a new next key. Services
+// must have had time to see the next key: leave twice the JWKS's cache time
+// between two rotations. Nothing changes while the signer that is to make the new
+// key cannot be reached.
+func (r *Ring) Rotate(ctx context.Context, use Use, alg string) error {
+	return r.edit(ctx, func(c *contents) error {
+		at := slot{use, alg}
+		if err := c.rotate(at, r.cfg.Now()); err != nil {
+			return err
+		}
+		return c.complete([]slot{at}, r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
+	})
+}
+
+// PublishedFor is how long a key is published before it should sign, so that
+// whoever keeps our keys for a day has it.
+const PublishedFor = 24 * time.Hour
+
+// KnownFrom is when everybody knows the next key of use and alg, so that Rotate
+// makes no verification fail; zero when there is none.
+func (r *Ring) KnownFrom(use Use, alg string) (at time.Time) {
+	for _, k := range r.Keys() {
+		if k.Alg == alg && k.Use == use && k.State == Next {
+			at = k.Created.Add(PublishedFor)
+		}
+	}
+	return at
 }
 
 // Revoke withdraws a key from the JWKS at once and destroys its private part.
 // The next key takes the place of an active one. Revoking a key again changes
-// nothing.
+// nothing. It is in force even if the signer cannot be reached: what is missing
+// then, a new next key and the end of the private part, is made up for by Reload.
 func (r *Ring) Revoke(ctx context.Context, kid string) error {
-	return r.edit(ctx, func(c *contents) error { return c.revoke(kid, r.cfg.Now()) })
+	return r.edit(ctx, func(c *contents) error {
+		slots := c.slots()
+		if err := c.revoke(kid, r.cfg.Now()); err != nil {
+			return err
+		}
+		return r.fill(ctx, c, slots)
+	})
+}
+
+// fill makes what is missing in slots, as far as the signer can be reached.
+func (r *Ring) fill(ctx context.Context, c *contents, slots []slot) error {
+	if r.cfg.Signer != nil {
+		slots = slices.DeleteFunc(slots, func(at slot) bool { return at.use != ForSAML && !inSigners(at.alg) })
+	}
+	err := c.complete(slots, r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
+	if r.cfg.Signer != nil && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+		return nil // Ready says so, and the next Reload tries again
+	}
+	return err
 }
 
 // OnRecord reports whether the log of AuditTo has everything that happened to
@@ -176,21 +262,31 @@ func (r *Ring) edit(ctx context.Context, do func(*contents) error) error {
 		if plain, err = r.keep(c, plain); err != nil {
 			return err
 		}
-		if r.log == nil || len(c.Unrecorded) == 0 {
-			return nil
-		}
+		failpoint.Here("keys.after-keep")
+		return r.follow(ctx, c, plain)
+	})
+}
+
+// follow does what comes after a change that is in the file: its audit entries,
+// and the end of private parts in the signer. What fails is left to the next edit.
+func (r *Ring) follow(ctx context.Context, c contents, plain []byte) error {
+	record := r.log != nil && len(c.Unrecorded) > 0
+	if record {
 		if _, err := r.log.Append(ctx, c.events()...); err != nil {
 			return fmt.Errorf("keys: record what happened: %w", err)
 		}
 		c.Unrecorded = nil
-		_, err = r.keep(c, plain)
-		return err
-	})
+	}
+	if destroyed := r.destroyEnded(ctx, &c); !record && !destroyed {
+		return nil
+	}
+	_, err := r.keep(c, plain)
+	return err
 }
 
 // keep writes c, unless that is what the file says already, and then holds it.
 func (r *Ring) keep(c contents, was []byte) ([]byte, error) {
-	h, err := newHolding(c, r.cfg.Now(), r.cfg.Retention)
+	h, err := r.newHolding(c, r.cfg.Now())
 	if err != nil {
 		return nil, fmt.Errorf("key file %s: %w", r.vault.file, err)
 	}

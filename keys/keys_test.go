@@ -236,7 +236,7 @@ func TestOpen_AFileThatVanishesUnderARingIsNotBegunAnew(t *testing.T) {
 	if err := os.Remove(cfg.File); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Rotate(t.Context(), "ES256"); !errors.Is(err, os.ErrNotExist) {
+	if err := r.Rotate(t.Context(), ForServices, "ES256"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Rotate: %v", err)
 	}
 	if _, err := r.Sign(t.Context(), "ES256", "JWT", nil); err != nil {
@@ -280,7 +280,7 @@ func TestTwoRingsOnOneFile(t *testing.T) {
 	for _, r := range rings {
 		for range 5 {
 			wg.Go(func() {
-				if err := r.Rotate(t.Context(), "ES256"); err != nil {
+				if err := r.Rotate(t.Context(), ForServices, "ES256"); err != nil {
 					t.Error(err)
 				}
 			})
@@ -322,7 +322,7 @@ func TestClosedAndCancelled(t *testing.T) {
 	withContext := map[string]func(context.Context) error{
 		"Sign":    func(ctx context.Context) error { _, err := r.Sign(ctx, "ES256", "JWT", nil); return err },
 		"Derive":  func(ctx context.Context) error { _, err := r.Derive(ctx, "l", nil); return err },
-		"Rotate":  func(ctx context.Context) error { return r.Rotate(ctx, "ES256") },
+		"Rotate":  func(ctx context.Context) error { return r.Rotate(ctx, ForServices, "ES256") },
 		"Revoke":  func(ctx context.Context) error { return r.Revoke(ctx, "k") },
 		"Reload":  func(ctx context.Context) error { return r.Reload(ctx) },
 		"AuditTo": func(ctx context.Context) error { return r.AuditTo(ctx, &notebook{}) },

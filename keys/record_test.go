@@ -48,7 +48,7 @@ func TestAudit_EveryKeyEventIsRecordedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	third := kid(t, r, "ES256", Next)
-	if err := errors.Join(r.Rotate(t.Context(), "ES256"), r.Reload(t.Context())); err != nil {
+	if err := errors.Join(r.Rotate(t.Context(), ForServices, "ES256"), r.Reload(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{

@@ -12,8 +12,9 @@ import (
 	"github.com/voussoir-id/voussoir/outbound"
 )
 
-// ErrUnavailable means that the keys of the other side cannot be had right now.
-var ErrUnavailable = errors.New("keys: the other side's keys are unavailable")
+// ErrUnavailable means that keys cannot be had right now: those of the other side
+// (Remote), or our own in the signer (Ring). Nobody knows, so it is never a no.
+var ErrUnavailable = errors.New("keys: not available right now")
 
 // How long a fetched set lives.
 const (

@@ -24,7 +24,7 @@ func TestRotate(t *testing.T) {
 	_, etag := r.JWKS()
 
 	clock.move(time.Minute)
-	if err := r.Rotate(t.Context(), "ES256"); err != nil {
+	if err := r.Rotate(t.Context(), ForServices, "ES256"); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Date(2026, 3, 1, 14, 0, 0, 0, time.UTC)
@@ -54,7 +54,7 @@ func TestRotate(t *testing.T) {
 	if _, kids := published(t, r); !slices.Equal(kids, []string{oldNext, newNext}) {
 		t.Errorf("after the retention: %v", kids)
 	}
-	if err := r.Rotate(t.Context(), "PS256"); !errors.Is(err, ErrNoKey) {
+	if err := r.Rotate(t.Context(), ForServices, "PS256"); !errors.Is(err, ErrNoKey) {
 		t.Errorf("Rotate without a key: %v", err)
 	}
 }
@@ -98,7 +98,7 @@ func TestAnyHistoryOfKeys(t *testing.T) {
 			var err error
 			switch rapid.IntRange(0, 2).Draw(rt, "act") {
 			case 0:
-				err = r.Rotate(t.Context(), alg)
+				err = r.Rotate(t.Context(), ForServices, alg)
 			case 1:
 				err = r.Revoke(t.Context(), rapid.SampledFrom(r.Keys()).Draw(rt, "key").KID)
 			case 2:
@@ -147,7 +147,7 @@ func checkHistory(t *testing.T, r *Ring, cfg Config) {
 func TestPrivatePartsOfEndedKeysAreDestroyed(t *testing.T) {
 	cfg, _ := shelf(t)
 	r := open(t, cfg)
-	if err := errors.Join(r.Rotate(t.Context(), "ES256"), r.Revoke(t.Context(), kid(t, r, "ES256", Active))); err != nil {
+	if err := errors.Join(r.Rotate(t.Context(), ForServices, "ES256"), r.Revoke(t.Context(), kid(t, r, "ES256", Active))); err != nil {
 		t.Fatal(err)
 	}
 	plain, err := r.vault.read()

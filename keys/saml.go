@@ -17,8 +17,9 @@ import (
 	"time"
 )
 
-// The two kinds of key that SAML providers need of us, for Config.Algs. They are
-// never in the JWKS and never sign a JWS; they rotate like all others.
+// The two algorithms of the keys for SAML providers (ForSAML). They are keys of the
+// file: never in a signer, which would have to decrypt, never in a JWKS, and they
+// never sign a JWS; they rotate like all others.
 const (
 	SAMLSigning    = "SAML-RS256" // signs authentication requests
 	SAMLDecryption = "SAML-OAEP"  // opens encrypted assertions
@@ -42,10 +43,10 @@ type samlKey struct {
 // samlKeys are those of a holding.
 type samlKeys struct{ activeSign, nextSign, activeOpen, nextOpen *samlKey }
 
-func (k signingKey) forSAML() bool { return k.Alg == SAMLSigning || k.Alg == SAMLDecryption }
+func samlAlgorithms() []string { return []string{SAMLSigning, SAMLDecryption} }
 
-// holdSAML takes k in if it is in use.
-func (s *samlKeys) holdSAML(k signingKey) error {
+// hold takes k in if it is in use.
+func (s *samlKeys) hold(k signingKey) error {
 	slot, ok := map[string]map[State]**samlKey{
 		SAMLSigning:    {Active: &s.activeSign, Next: &s.nextSign},
 		SAMLDecryption: {Active: &s.activeOpen, Next: &s.nextOpen},

@@ -15,7 +15,7 @@ import (
 func samlRing(t *testing.T) *Ring {
 	t.Helper()
 	cfg, _ := shelf(t)
-	cfg.Algs = []string{"ES256", SAMLSigning, SAMLDecryption}
+	cfg.SAML = true
 	return open(t, cfg)
 }
 
@@ -77,7 +77,7 @@ func TestSAML_KeysAreNotInTheJWKS(t *testing.T) {
 
 func TestSAML_CertificatesStayTheSameWhenTheFileIsReadAgain(t *testing.T) {
 	cfg, _ := shelf(t)
-	cfg.Algs = []string{"ES256", SAMLSigning, SAMLDecryption}
+	cfg.SAML = true
 	first, err := open(t, cfg).SAMLCertificates(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestSAML_CertificatesStayTheSameWhenTheFileIsReadAgain(t *testing.T) {
 func TestSAML_TheNextKeyIsPublishedBeforeItSigns(t *testing.T) {
 	r := samlRing(t)
 	before, _ := certificates(t, r)
-	if err := r.Rotate(t.Context(), SAMLSigning); err != nil {
+	if err := r.Rotate(t.Context(), ForSAML, SAMLSigning); err != nil {
 		t.Fatal(err)
 	}
 	after, _ := certificates(t, r)
@@ -117,7 +117,7 @@ func TestSAML_KeysAreUnwrappedThroughOneRotationAndNoLonger(t *testing.T) {
 		if rotations == 2 && !errors.Is(err, ErrSealed) {
 			t.Errorf("after %d rotations: %v, want ErrSealed", rotations, err)
 		}
-		if err := r.Rotate(t.Context(), SAMLDecryption); err != nil {
+		if err := r.Rotate(t.Context(), ForSAML, SAMLDecryption); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -27,36 +27,48 @@ const (
 
 const rsaBits = 3072 // ANSSI's and NIST's floor beyond 2030
 
-func algorithms() []string { return []string{es256, edDSA, ps256, rs256, SAMLSigning, SAMLDecryption} }
+func algorithms() []string { return []string{es256, edDSA, ps256, rs256} }
 
 // Sign returns payload as a compact JWS (RFC 7515 section 7.1) by the active key
 // of alg, with kid and typ in its header. ErrNoKey: there is none of that
 // algorithm.
 func (r *Ring) Sign(ctx context.Context, alg, typ string, payload []byte) (string, error) {
+	return r.signAs(ctx, slot{ForServices, alg}, typ, payload)
+}
+
+func (r *Ring) signAs(ctx context.Context, at slot, typ string, payload []byte) (string, error) {
 	h, err := r.holding(ctx)
 	if err != nil {
 		return "", err
 	}
-	s, ok := h.signers[alg]
+	s, ok := h.signers[at]
 	if !ok {
-		return "", fmt.Errorf("sign with %q: %w", alg, ErrNoKey)
+		return "", fmt.Errorf("sign with %q: %w", at.alg, ErrNoKey)
 	}
 	if !plainToken(typ) {
 		return "", errors.New("keys: malformed typ")
 	}
-	return s.compact(typ, payload)
+	compact, err := s.compact(ctx, typ, payload)
+	if s.inSigner && errors.Is(err, errGone) {
+		// Another process has rotated or revoked the key a moment ago.
+		if s = r.successor(ctx, h, at); s != nil {
+			return s.compact(ctx, typ, payload)
+		}
+	}
+	return compact, err
 }
 
-// signer is the active key of one algorithm.
-type signer struct {
-	header string // the JSON header up to the value of typ
-	size   int    // of a signature, in bytes
-	sign   func(input []byte) ([]byte, error)
+// signing is the active key of one slot.
+type signing struct {
+	header   string // the JSON header up to the value of typ
+	size     int    // of a signature, in bytes
+	inSigner bool
+	sign     func(ctx context.Context, input []byte) ([]byte, error)
 }
 
 // compact writes header, payload and signature into one buffer. The header is
 // assembled by hand: its three values need no escaping.
-func (s *signer) compact(typ string, payload []byte) (string, error) {
+func (s *signing) compact(ctx context.Context, typ string, payload []byte) (string, error) {
 	b64 := base64.RawURLEncoding
 	header := append(append(make([]byte, 0, 128), s.header...), typ...)
 	header = append(header, `"}`...)
@@ -65,7 +77,7 @@ func (s *signer) compact(typ string, payload []byte) (string, error) {
 	jws = b64.AppendEncode(jws, header)
 	jws = append(jws, '.')
 	jws = b64.AppendEncode(jws, payload)
-	sig, err := s.sign(jws)
+	sig, err := s.sign(ctx, jws)
 	if err != nil {
 		return "", fmt.Errorf("keys: sign: %w", err)
 	}
@@ -84,7 +96,8 @@ func plainToken(s string) bool {
 	return s != "" && len(s) <= 64
 }
 
-func generate(alg string) (signingKey, error) {
+// generate makes a key in this process.
+func generate(_ *contents, alg string) (signingKey, error) {
 	var private crypto.Signer
 	var err error
 	switch alg {
@@ -121,19 +134,21 @@ func thumbprint(public crypto.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
 
-func newSigner(k signingKey) (*signer, error) {
-	s := &signer{header: `{"alg":"` + k.Alg + `","kid":"` + k.KID + `","typ":"`}
+func header(k signingKey) string { return `{"alg":"` + k.Alg + `","kid":"` + k.KID + `","typ":"` }
+
+func newSigning(k signingKey) (*signing, error) {
+	s := &signing{header: header(k)}
 	parsed, err := x509.ParsePKCS8PrivateKey(k.Private)
 	if err != nil {
 		return nil, errors.New("private key malformed")
 	}
 	switch key := parsed.(type) {
 	case *ecdsa.PrivateKey:
-		s.size, s.sign = 64, func(input []byte) ([]byte, error) { return signES256(key, input) }
+		s.size, s.sign = 64, func(_ context.Context, input []byte) ([]byte, error) { return signES256(key, input) }
 	case ed25519.PrivateKey:
-		s.size, s.sign = ed25519.SignatureSize, func(input []byte) ([]byte, error) { return ed25519.Sign(key, input), nil }
+		s.size, s.sign = ed25519.SignatureSize, func(_ context.Context, input []byte) ([]byte, error) { return ed25519.Sign(key, input), nil }
 	case *rsa.PrivateKey:
-		s.size, s.sign = key.Size(), func(input []byte) ([]byte, error) { return signRSA(key, k.Alg, input) }
+		s.size, s.sign = key.Size(), func(_ context.Context, input []byte) ([]byte, error) { return signRSA(key, k.Alg, input) }
 	default:
 		return nil, errors.New("private key does not sign")
 	}

@@ -2,7 +2,9 @@ package login
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
@@ -24,6 +26,13 @@ func (s *Service) release(ctx context.Context, v *visit, client *clients.Client,
 	g, err := s.grant(ctx, v, client, a.released)
 	if err != nil {
 		return nil, err // nothing has happened yet: she can answer again
+	}
+	// Before anything is recorded: if she has logged out since, nothing is, and if she
+	// logs out from now on the grant dies with the session, even before it exists.
+	if err := s.join(ctx, g, v.SignIn.Session); errors.Is(err, ErrNoSession) {
+		return s.signedOut(ctx, v)
+	} else if err != nil {
+		return nil, err
 	}
 	receipt, event := s.receipt(v, client, a, g.ID)
 	return s.conclude(ctx, v, func(ctx context.Context) (Answer, error) {
@@ -50,13 +59,27 @@ func (s *Service) grant(ctx context.Context, v *visit, client *clients.Client, r
 	if err != nil {
 		return Grant{}, err
 	}
+	sid, err := s.sid(ctx, in.Session, client.ID)
+	if err != nil {
+		return Grant{}, err
+	}
 	return Grant{
-		ID: newGrantID(), Client: req.ClientID, RedirectURI: req.RedirectURI, Scopes: req.Scopes,
-		Nonce: req.Nonce, CodeChallenge: req.CodeChallenge, Audience: req.Resources, DPoPKey: req.DPoPKey, ACR: in.ACR, AuthTime: in.AuthTime,
+		ID: newGrantID(), SID: sid, Client: req.ClientID, RedirectURI: req.RedirectURI, Scopes: granted(req, v.Decision),
+		Nonce: req.Nonce, CodeChallenge: req.CodeChallenge, Audience: req.Resources, Details: req.Details, DPoPKey: req.DPoPKey, ACR: in.ACR, AuthTime: in.AuthTime,
 		Released:  in.Identity.Release(sub, released),
 		InIDToken: policies.ClaimsInIDToken(client, req, released),
 		Person:    in.Person.ID.String(), SealKey: in.Person.SealKey,
+		OfflineUntil: v.Decision.OfflineUntil,
 	}, nil
+}
+
+// granted is what was asked for, without offline_access where the decision does not
+// allow it: the client may have lost that right since it asked.
+func granted(req protocol.AuthRequest, d *policies.Decision) []protocol.Scope {
+	if !d.OfflineUntil.IsZero() || !slices.Contains(req.Scopes, protocol.OfflineAccess) {
+		return req.Scopes
+	}
+	return slices.DeleteFunc(slices.Clone(req.Scopes), func(s protocol.Scope) bool { return s == protocol.OfflineAccess })
 }
 
 // refuse is her no: on record, and access_denied for the service (RFC 6749

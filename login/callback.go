@@ -63,12 +63,12 @@ func (s *Service) callback(w http.ResponseWriter, r *http.Request, v *visit) err
 	ctx, done := finishing(r.Context())
 	defer done()
 	if v.stage == AtProvider && v.Since.IsZero() {
-		in, err := s.takeAnswer(ctx, r, v)
+		fresh, err := s.takeAnswer(ctx, r, v)
 		if err != nil {
 			return err
 		}
-		if in != nil {
-			if err := s.renewSession(ctx, w, r.Header, *in); err != nil {
+		if fresh != nil {
+			if err := s.renewSession(ctx, w, r.Header, *fresh); err != nil {
 				return err
 			}
 		}
@@ -76,9 +76,10 @@ func (s *Service) callback(w http.ResponseWriter, r *http.Request, v *visit) err
 	return s.carryOn(ctx, w, r, v)
 }
 
-// takeAnswer verifies a provider's answer, once. It returns who signed in, or nil
-// when it did not work out; the visit is then at the choice with a notice.
-func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*signIn, error) {
+// takeAnswer verifies a provider's answer, once. It returns the session that begins
+// with it, or nil when it did not work out; the visit is then at the choice with a
+// notice.
+func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*renewal, error) {
 	client, err := s.client(v)
 	if err != nil {
 		return nil, err
@@ -103,18 +104,22 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*s
 		return nil, err
 	}
 	failpoint.Here("callback.after-consume")
-	in, err := s.verify(ctx, v, client, entry, pending, q.Get("state"), answer)
+	in, hint, err := s.verify(ctx, v, client, entry, pending, q.Get("state"), answer)
 	failpoint.Here("callback.after-finish")
 	if err != nil {
 		return nil, s.failed(ctx, v, err)
 	}
+	fresh, err := s.renewal(ctx, r.Header, in, hint)
+	if err != nil {
+		return nil, err
+	}
 	verified := by(s.event(audit.LoginVerified, v, outcomeOK), in)
-	if err := s.identified(ctx, v, client, in, verified); err != nil {
+	if err := s.identified(ctx, v, client, fresh.signIn, verified); err != nil {
 		return nil, err
 	}
 	// A crash from here on costs her the session, and nothing else.
 	failpoint.Here("callback.after-advance")
-	return &in, nil
+	return fresh, nil
 }
 
 var errSwitchedOff = errors.New("the provider was switched off meanwhile")
@@ -131,22 +136,23 @@ func (s *Service) stillOffered(v *visit, client *clients.Client) (federation.Ent
 }
 
 // verify asks the provider and finds the person. A *federation.Error is something
-// that she can do something about.
-func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, state string, answer url.Values) (signIn, error) {
+// that she can do something about. hint is for logging out at the provider.
+func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, state string, answer url.Values) (in signIn, hint string, err error) {
 	login, err := entry.Finish(ctx, s.request(client, v.Request, state), pending, answer)
 	if err != nil {
-		return signIn{}, err
+		return signIn{}, "", err
 	}
 	login.Identity.Provider = v.Provider
 	person, err := s.People.Resolve(ctx, login.Identity, login.Issuer, login.Subject)
 	var invalid *identity.InvalidError
 	if errors.As(err, &invalid) {
-		return signIn{}, &federation.Error{Provider: v.Provider, Kind: federation.BadIdentity, Err: err}
+		return signIn{}, "", &federation.Error{Provider: v.Provider, Kind: federation.BadIdentity, Err: err}
 	}
 	if err != nil {
-		return signIn{}, err
+		return signIn{}, "", err
 	}
-	return signIn{Person: person, Identity: login.Identity, Provider: v.Provider, ACR: login.ACR, AuthTime: login.AuthTime}, nil
+	in = signIn{Person: person, Identity: login.Identity, Provider: v.Provider, ACR: login.ACR, AuthTime: login.AuthTime}
+	return in, login.LogoutHint, nil
 }
 
 // failed takes the visit back to the choice with a notice that names the

@@ -53,6 +53,7 @@ func (s *Service) showChoice(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	page := web.ChoosePage{
 		Client: client.Name, Action: choicePath(v.id) + "/provider", Cancel: choicePath(v.id) + "/cancel",
+		ReturnURI: appURI(v.Request),
 	}
 	if p, ok := s.Policies().Policy(client); ok {
 		page.Purpose = p.Purpose

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/consent"
@@ -34,10 +35,29 @@ func (s *Service) showConsent(w http.ResponseWriter, r *http.Request, v *visit) 
 	d, id := v.Decision, v.SignIn.Identity
 	return s.Site.Consent(w, r, web.ConsentPage{
 		Client: client.Name, Purpose: p.Purpose, Provider: s.providerName(v.SignIn.Provider),
-		Basis: string(d.Basis), Retention: p.Retention, Remember: remembered(p),
-		Required: values(id, d.Release), Optional: values(id, d.Optional),
+		Basis: string(d.Basis), Retention: p.Retention, Remember: remembered(p), OfflineUntil: day(d.OfflineUntil),
+		Required: values(id, d.Release), Optional: values(id, d.Optional), Details: details(v.Request),
 		Action: consentPath(v.id) + "?" + seenParam + "=" + revisionText(v), Change: choicePath(v.id),
+		ReturnURI: appURI(v.Request),
 	})
+}
+
+// details are what the service asks for beside claims, in the words of their types.
+func details(req protocol.AuthRequest) []protocol.Text {
+	var out []protocol.Text
+	for _, d := range req.Details {
+		out = append(out, d.Shown)
+	}
+	return out
+}
+
+// appURI is where an app is answered, for the policy of the page whose form leads
+// there; "" for a website.
+func appURI(req protocol.AuthRequest) string {
+	if strings.HasPrefix(req.RedirectURI, "https://") {
+		return ""
+	}
+	return req.RedirectURI
 }
 
 // wording is the digest of what the page says of the service. A reload may change
@@ -47,7 +67,7 @@ func (s *Service) wording(client *clients.Client) []byte {
 	if !ok {
 		return nil
 	}
-	text := fmt.Sprintf("%q %q %q %q", client.Name, p.Purpose, p.Retention, remembered(p)) // fmt sorts maps
+	text := fmt.Sprintf("%q %q %q %q %s", client.Name, p.Purpose, p.Retention, remembered(p), client.RefreshMax) // fmt sorts maps
 	return sum(text)
 }
 

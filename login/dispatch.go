@@ -3,6 +3,7 @@ package login
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -56,12 +57,16 @@ func (s *Service) choosing(ctx context.Context, v *visit, h http.Header) (Step, 
 	if err != nil {
 		return nil, err
 	}
+	if sso != nil {
+		if err := s.slide(ctx, sso); errors.Is(err, ErrNoSession) {
+			sso = nil // she logged out in between
+		} else if err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case sso != nil:
 		if err := s.identified(ctx, v, client, sso.SignIn); err != nil {
-			return nil, err
-		}
-		if err := s.slide(ctx, sso); err != nil {
 			return nil, err
 		}
 		return s.next(ctx, v, h) // not Choosing with a session again: see back

@@ -69,21 +69,55 @@ type FlowStore interface {
 	Advance(ctx context.Context, from Stage, next Flow) error
 }
 
+// SessionID is 128 random bits, base64url. It stays when the handle in the cookie
+// changes, and no service ever sees it: each gets a sid of its own.
+type SessionID string
+
 // Session is a single sign-on session as a store sees it.
 type Session struct {
 	Digest  [32]byte // SHA-256 of the cookie's handle
+	ID      SessionID
 	Sealed  []byte
 	Expires time.Time
 }
 
+// Participant is a sign-in at a service that rests on a session, as a store sees it.
+type Participant struct {
+	Session SessionID
+	Peer    [32]byte // SHA-256 of the sid: the same for each sign-in at this service
+	Grant   GrantID
+	Keeps   bool // the grant is for the time when she is away too, and outlives the session
+	Sealed  []byte
+	Expires time.Time
+}
+
+// MaxPerService is how many sign-ins at one service a session remembers; older
+// ones are forgotten first. So a session holds at most this many for each service
+// that is registered.
+const MaxPerService = 32
+
 // ErrNoSession: unknown, expired or ended.
 var ErrNoSession = errors.New("no such session")
 
-// SessionStore keeps sessions until they expire.
+// SessionStore keeps sessions until they expire. Any error but ErrNoSession means
+// that the outcome is unknown. Safe for concurrent use.
 type SessionStore interface {
-	PutSession(ctx context.Context, s Session) error // replaces one with the same digest
+	// PutSession replaces one with the same digest. It returns ErrNoSession when the
+	// session has been ended: what was read before must not bring it back.
+	PutSession(ctx context.Context, s Session) error
+	// GetSession returns ErrNoSession after EndSession, under any handle.
 	GetSession(ctx context.Context, d [32]byte, now time.Time) (Session, error)
-	DeleteSession(ctx context.Context, d [32]byte) error // no error when there is none
+	DeleteSession(ctx context.Context, d [32]byte) error // forgets a handle, no error when there is none; the session is not ended
+	// Join adds a participant, or returns ErrNoSession when the session has been
+	// ended. A session that has merely expired may still be joined.
+	Join(ctx context.Context, p Participant) error
+	// Participants are those that EndSession would return now, oldest first.
+	Participants(ctx context.Context, id SessionID) ([]Participant, error)
+	// EndSession, in one step, removes the session with its handle, returns and
+	// forgets its participants, and kills the grant of each, but those that it Keeps, as RevokeGrant
+	// of provider does. Whoever joins afterwards is refused. Until is when the last
+	// visit or token that rests on it will have expired.
+	EndSession(ctx context.Context, d [32]byte, id SessionID, until time.Time) ([]Participant, error)
 }
 
 // GrantID is 128 random bits, hex. It ties a code and all its tokens together,
@@ -99,15 +133,17 @@ type Grant struct {
 	Scopes        []protocol.Scope
 	Nonce         string
 	CodeChallenge string
-	Audience      []string // resources that access tokens are for (RFC 8707); empty: /userinfo
-	DPoPKey       string   // from the request; see protocol.AuthRequest
-	SID           string   // of the session at this client, "" for none; it means nothing to any other
+	Audience      []string          // resources that access tokens are for (RFC 8707); empty: /userinfo
+	Details       []protocol.Detail // authorization details that she was shown (RFC 9396)
+	DPoPKey       string            // from the request; see protocol.AuthRequest
+	SID           string            // of the session at this client, "" for none; it means nothing to any other
 	ACR           protocol.ACR
 	AuthTime      time.Time
 	Released      identity.Released
 	InIDToken     []protocol.Claim // those of Released that also go into the ID token
 	Person        string           // hex PersonID, for the audit log and for the subjects of data providers; never given out
 	SealKey       []byte           // the person's wrapped key, for the audit log only
+	OfflineUntil  time.Time        `json:",omitzero"` // until when the client may come back while she is away; zero: not
 	IssuedAt      time.Time        // when the code was issued; set by the Issuer
 }
 
@@ -126,6 +162,23 @@ type Issuer interface {
 	Complete(ctx context.Context, req protocol.AuthRequest) error
 	IssueCode(ctx context.Context, g Grant) (code string, err error)
 	Answer(w http.ResponseWriter, r *http.Request, req protocol.AuthRequest, a Answer) error
+	// Ended has every service that wants it told of the end of a session, and kills
+	// what the one that asked for it has of hers ("": nobody asked). When it returns
+	// nil that will happen, whatever crashes. It does not wait for them.
+	Ended(ctx context.Context, asked protocol.ClientID, ds []Departure) error
+}
+
+// Departure is a sign-in at a service that ends with its session.
+type Departure struct {
+	Client  protocol.ClientID
+	Subject string // hers at the service
+	SID     string
+	Grant   GrantID
+	// OfflineUntil is that of the grant, zero when the service may not come back while
+	// she is away.
+	OfflineUntil time.Time
+	Person       string // hex PersonID, for the audit log
+	SealKey      []byte // likewise
 }
 
 // Step is what the dispatcher says comes next.

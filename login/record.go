@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
@@ -79,10 +80,13 @@ func (s *Service) receipt(v *visit, client *clients.Client, a act, grant GrantID
 		Shown: d.Shown(), Released: a.released, ACR: in.ACR, Provider: in.Provider,
 		Language: a.lang, Grant: string(grant), Until: d.Until,
 	}
+	if a.kind == consent.Given || a.kind == consent.Informed {
+		r.OfflineUntil = d.OfflineUntil
+	}
 	if p, ok := s.Policies().Policy(client); ok && a.lang != "" {
 		r.Notice = consent.Notice{
 			PolicyID: d.PolicyID, PolicyVersion: d.PolicyVersion, Language: a.lang, Purpose: p.Purpose.In(a.lang),
-			Basis: string(d.Basis), Retention: p.Retention, Claims: r.Shown,
+			Basis: string(d.Basis), Retention: p.Retention, Claims: r.Shown, OfflineUntil: day(d.OfflineUntil),
 		}.Hash()
 	}
 	return r, audit.Event{
@@ -90,6 +94,14 @@ func (s *Service) receipt(v *visit, client *clients.Client, a act, grant GrantID
 		Personal: audit.Personal{Flow: string(v.id)},
 		SealKey:  in.Person.SealKey,
 	}
+}
+
+// day is how the page and the notice name an instant: its day in UTC, "" for none.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.DateOnly)
 }
 
 func newGrantID() GrantID {

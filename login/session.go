@@ -15,8 +15,9 @@ import (
 // page still shows wherever policy asks for one.
 type session struct {
 	digest  [32]byte
-	SignIn  signIn
+	SignIn  signIn // its Session is the id
 	Started time.Time
+	Hint    string `json:",omitempty"` // for logging out at the provider; it is nowhere else
 }
 
 func (x *session) aad() []byte { return x.digest[:] }
@@ -24,23 +25,12 @@ func (x *session) aad() []byte { return x.digest[:] }
 // session returns the browser's session if it can take the place of a sign-in in
 // this visit, and nil if not. An error means that we do not know.
 func (s *Service) session(ctx context.Context, v *visit, offers []policies.Offer, h http.Header) (*session, error) {
-	digest, ok := sessionDigest(h)
-	if !ok || v.Fresh {
+	if v.Fresh {
 		return nil, nil
 	}
-	stored, err := s.Sessions.GetSession(ctx, digest, s.Now())
-	if errors.Is(err, ErrNoSession) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("load session: %w", err)
-	}
-	x := &session{digest: digest}
-	if s.unseal(sealSession, x.aad(), stored.Sealed, x) != nil {
-		return nil, nil //nolint:nilerr // made under a key that is gone: she signs in again
-	}
-	if !s.satisfies(x, v, offers) {
-		return nil, nil
+	x, err := s.browserSession(ctx, h)
+	if err != nil || x == nil || !s.satisfies(x, v, offers) {
+		return nil, err
 	}
 	if other, err := s.isSomeoneElse(ctx, v, x.SignIn); other || err != nil {
 		return nil, err
@@ -83,21 +73,75 @@ func (s *Service) slide(ctx context.Context, x *session) error {
 	return s.putSession(ctx, x)
 }
 
-// renewSession ends the browser's session and begins one with the new sign-in
-// under a new handle, so that a handle planted before is worth nothing (session
-// fixation). eidas3 has none: there she shows herself each time.
-func (s *Service) renewSession(ctx context.Context, w http.ResponseWriter, h http.Header, in signIn) error {
-	if old, ok := sessionDigest(h); ok {
+// browserSession is the session that the browser has, or nil.
+func (s *Service) browserSession(ctx context.Context, h http.Header) (*session, error) {
+	digest, ok := sessionDigest(h)
+	if !ok {
+		return nil, nil
+	}
+	stored, err := s.Sessions.GetSession(ctx, digest, s.Now())
+	if errors.Is(err, ErrNoSession) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load session: %w", err)
+	}
+	x := &session{digest: digest}
+	if s.unseal(sealSession, x.aad(), stored.Sealed, x) != nil || x.SignIn.Session != stored.ID || stored.ID == "" {
+		return nil, nil //nolint:nilerr // made under a key that is gone, or by a version that gave no id: she signs in again
+	}
+	return x, nil
+}
+
+// renewal is a sign-in that has just happened, and the session that it replaces.
+type renewal struct {
+	signIn
+	old  *session // nil: the browser had none
+	hint string
+}
+
+// renewal prepares the session of a new sign-in. The same person's keeps its id, and
+// with it the services that take part: they are told when she logs out, whichever
+// of her sign-ins they came with.
+func (s *Service) renewal(ctx context.Context, h http.Header, in signIn, hint string) (*renewal, error) {
+	old, err := s.browserSession(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case in.ACR != protocol.EIDAS1 && in.ACR != protocol.EIDAS2: // there she shows herself each time
+	case old != nil && old.SignIn.Person.ID == in.Person.ID:
+		in.Session = old.SignIn.Session
+	default:
+		in.Session = SessionID(random(16))
+	}
+	return &renewal{in, old, hint}, nil
+}
+
+// renewSession puts the session of a new sign-in in the place of the browser's old
+// one, under a new handle, so that a handle planted before is worth nothing (session
+// fixation). Another person's session is ended, as if she had logged out herself.
+func (s *Service) renewSession(ctx context.Context, w http.ResponseWriter, h http.Header, r renewal) error {
+	if r.old != nil && r.old.SignIn.Person.ID != r.Person.ID {
+		if _, err := s.endSession(ctx, r.old, ""); err != nil {
+			return err
+		}
+	} else if old, ok := sessionDigest(h); ok {
 		if err := s.Sessions.DeleteSession(ctx, old); err != nil {
-			return fmt.Errorf("end session: %w", err)
+			return fmt.Errorf("drop session: %w", err)
 		}
 	}
-	if in.ACR != protocol.EIDAS1 && in.ACR != protocol.EIDAS2 {
+	if r.Session == "" {
 		http.SetCookie(w, cookie(sessionCookie, "", -1))
 		return nil
 	}
 	handle, digest := newHandle()
-	if err := s.putSession(ctx, &session{digest: [32]byte(digest), SignIn: in, Started: s.Now()}); err != nil {
+	err := s.putSession(ctx, &session{digest: [32]byte(digest), SignIn: r.signIn, Started: s.Now(), Hint: r.hint})
+	if errors.Is(err, ErrNoSession) { // she logged out while she was at the provider
+		http.SetCookie(w, cookie(sessionCookie, "", -1))
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	http.SetCookie(w, cookie(sessionCookie, handle, 0))
@@ -109,7 +153,8 @@ func (s *Service) putSession(ctx context.Context, x *session) error {
 	if err != nil {
 		return fmt.Errorf("seal session: %w", err)
 	}
-	if err := s.Sessions.PutSession(ctx, Session{Digest: x.digest, Sealed: sealed, Expires: s.sessionEnd(x)}); err != nil {
+	err = s.Sessions.PutSession(ctx, Session{Digest: x.digest, ID: x.SignIn.Session, Sealed: sealed, Expires: s.sessionEnd(x)})
+	if err != nil {
 		return fmt.Errorf("keep session: %w", err)
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 const (
 	sealFlow    = "flow"
 	sealSession = "session"
+	sealPeer    = "session/participant"
 )
 
 const (
@@ -69,6 +70,7 @@ type signIn struct {
 	Provider protocol.ProviderID
 	ACR      protocol.ACR
 	AuthTime time.Time // zero: nobody knows
+	Session  SessionID `json:",omitempty"` // that it began or came from; "" at eidas3
 }
 
 // sealedAnswer is an Answer without the cause of its error.
@@ -195,3 +197,4 @@ type sealable interface{ sealable() }
 
 func (*visit) sealable()   {}
 func (*session) sealable() {}
+func (*peer) sealable()    {}

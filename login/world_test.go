@@ -50,7 +50,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, clock: time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC), mux: http.NewServeMux()}
-	w.stores = &stores{flows: map[FlowID]Flow{}, sessions: map[[32]byte]Session{}, standing: map[string]*consent.Standing{}, people: map[[32]byte]identity.Person{}}
+	w.stores = &stores{flows: map[FlowID]Flow{}, sessions: map[[32]byte]Session{}, ended: map[SessionID]bool{}, standing: map[string]*consent.Standing{}, people: map[[32]byte]identity.Person{}}
 	w.tax, w.post = &idp{id: "tax", w: w}, &idp{id: "post", w: w}
 	w.issuer, w.site = &issuer{w: w}, &site{}
 	w.dir = federation.NewDirectory(w.tax.entry(protocol.EIDAS2), w.post.entry(protocol.EIDAS1))
@@ -62,6 +62,7 @@ func newWorld(t testing.TB) *world {
 	set := clients.NewSet(
 		&clients.Client{ID: "library", RedirectURIs: []string{"https://library.test/callback"}, Name: protocol.Text{"en": "City library"}, Sector: "library.test", Policy: "library"},
 		&clients.Client{ID: "cityhall", RedirectURIs: []string{"https://cityhall.test/callback"}, Name: protocol.Text{"en": "City hall"}, Sector: "cityhall.test", Policy: "cityhall"},
+		&clients.Client{ID: "app", Native: true, AuthMethod: clients.Public, RedirectURIs: []string{"http://127.0.0.1/cb", "com.example.app:/cb"}, Name: protocol.Text{"en": "App"}, Sector: "app.test", Policy: "library"},
 		&clients.Client{ID: "orphan", Sector: "orphan.test", Policy: "none"},
 	)
 	log, err := audit.New(audit.Config{Store: w.stores, Sealer: seals{}, Now: w.now})
@@ -161,6 +162,7 @@ type idp struct {
 	max       protocol.ACR
 	authTime  time.Time
 	during    func()
+	relays    bool
 	mu        sync.Mutex
 	asked     []federation.Request
 }
@@ -215,7 +217,17 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if at.IsZero() {
 		at = p.w.now()
 	}
-	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: code, Identity: who(), ACR: acr, AuthTime: at}, nil
+	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: code, Identity: who(), ACR: acr, AuthTime: at, LogoutHint: "hint-" + code}, nil
+}
+
+func (p *idp) Leave(_ context.Context, hint, returnTo, state string) (string, error) {
+	switch {
+	case p.down.Load():
+		return "", &federation.Error{Provider: p.id, Kind: federation.Unavailable, Err: errors.New("down")}
+	case !p.relays:
+		return "", nil
+	}
+	return "https://" + string(p.id) + ".test/logout?" + url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {returnTo}, "state": {state}}.Encode(), nil
 }
 
 // issuer hands out code-1, code-2, …
@@ -224,7 +236,18 @@ type issuer struct {
 	mu     sync.Mutex
 	grants []Grant
 	pushed []string
+	told   []Departure
 	down   bool
+}
+
+func (i *issuer) Ended(_ context.Context, _ protocol.ClientID, ds []Departure) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.down {
+		return errors.New("queue is down")
+	}
+	i.told = append(i.told, ds...)
+	return nil
 }
 
 func (i *issuer) IssueCode(_ context.Context, g Grant) (string, error) {
@@ -372,6 +395,9 @@ type stores struct {
 	mu       sync.Mutex
 	flows    map[FlowID]Flow
 	sessions map[[32]byte]Session
+	joined   []Participant
+	ended    map[SessionID]bool
+	revoked  []GrantID
 	people   map[[32]byte]identity.Person
 	receipts []consent.Receipt
 	standing map[string]*consent.Standing
@@ -381,6 +407,8 @@ type stores struct {
 	failAfter     bool
 	recordsDown   bool
 	onAdvance     func() // called once, after an Advance took effect
+
+	onParticipants func() // called with the lock held
 }
 
 var errDown = errors.New("store is down")
@@ -433,13 +461,61 @@ func (s *stores) Advance(ctx context.Context, from Stage, next Flow) error {
 }
 
 func (s *stores) PutSession(_ context.Context, x Session) error {
-	return s.do(func() error { s.sessions[x.Digest] = x; return nil })
+	return s.do(func() error {
+		if s.ended[x.ID] {
+			return ErrNoSession
+		}
+		s.sessions[x.Digest] = x
+		return nil
+	})
+}
+
+func (s *stores) Join(_ context.Context, p Participant) error {
+	return s.do(func() error {
+		if s.ended[p.Session] {
+			return ErrNoSession
+		}
+		s.joined = append(s.joined, p)
+		return nil
+	})
+}
+
+func (s *stores) Participants(_ context.Context, id SessionID) (out []Participant, err error) {
+	return out, s.do(func() error {
+		for _, p := range s.joined {
+			if p.Session == id {
+				out = append(out, p)
+			}
+		}
+		if s.onParticipants != nil {
+			s.onParticipants()
+		}
+		return nil
+	})
+}
+
+func (s *stores) EndSession(_ context.Context, d [32]byte, id SessionID, _ time.Time) (out []Participant, err error) {
+	return out, s.do(func() error {
+		s.ended[id] = true
+		delete(s.sessions, d)
+		rest := []Participant{}
+		for _, p := range s.joined {
+			if p.Session != id {
+				rest = append(rest, p)
+				continue
+			}
+			s.revoked = append(s.revoked, p.Grant)
+			out = append(out, p)
+		}
+		s.joined = rest
+		return nil
+	})
 }
 
 func (s *stores) GetSession(_ context.Context, d [32]byte, now time.Time) (x Session, err error) {
 	return x, s.do(func() error {
 		var ok bool
-		if x, ok = s.sessions[d]; !ok || !now.Before(x.Expires) {
+		if x, ok = s.sessions[d]; !ok || !now.Before(x.Expires) || s.ended[x.ID] {
 			return ErrNoSession
 		}
 		return nil

@@ -133,7 +133,7 @@ func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("outbound: read answer: %w", bare(err))
+		return nil, fmt.Errorf("outbound: read answer: %w", Bare(err))
 	}
 	if int64(len(body)) > limit {
 		return nil, ErrTooLarge
@@ -153,7 +153,7 @@ type Answer struct {
 func Do(c *http.Client, req *http.Request, limit int64) (Answer, error) {
 	resp, err := c.Do(req) //nolint:bodyclose // ReadBody closes it
 	if err != nil {
-		return Answer{}, fmt.Errorf("outbound: call %s: %w", req.URL.Host, bare(err))
+		return Answer{}, fmt.Errorf("outbound: call %s: %w", req.URL.Host, Bare(err))
 	}
 	body, err := ReadBody(resp, limit)
 	if err != nil {
@@ -172,8 +172,8 @@ func Get(ctx context.Context, c *http.Client, rawURL, accept string, limit int64
 	return Do(c, req, limit)
 }
 
-// bare takes the URL out of an error of net/http.
-func bare(err error) error {
+// Bare takes the URL out of an error of net/http.
+func Bare(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}

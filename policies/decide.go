@@ -9,12 +9,13 @@ import (
 )
 
 // The rules. Exactly one of them makes each decision, in this order; its name is
-// on record. Deny: the first three. Ask: the next six. The last lets pass.
+// on record. Deny: the first three. Ask: the next seven. The last lets pass.
 const (
 	RuleNoPolicy      = "no-policy"              // the client has no policy, so nothing is justified
 	RuleACR           = "acr"                    // the sign-in is weaker than the policy or the request demands
 	RuleMissing       = "required-claim-missing" // the service cannot work without a claim that nobody knows
 	RulePromptConsent = "prompt-consent"         // the service wants her to be asked (prompt=consent)
+	RuleOffline       = "offline-access"         // the service wants to come back while she is away: no earlier answer speaks of that
 	RuleEveryTime     = "every-time"             // the policy remembers no answer
 	RuleFirstTime     = "first-time"             // she has not answered before, or withdrew
 	RuleInformed      = "informed"               // the same on another basis than consent: she is told
@@ -27,7 +28,7 @@ const (
 // Rules lists the rules in the order in which they are tried.
 func Rules() []string {
 	return []string{
-		RuleNoPolicy, RuleACR, RuleMissing, RulePromptConsent, RuleEveryTime, RuleFirstTime,
+		RuleNoPolicy, RuleACR, RuleMissing, RulePromptConsent, RuleOffline, RuleEveryTime, RuleFirstTime,
 		RuleInformed, RulePolicyChanged, RuleExpired, RuleNewClaim, RuleStanding,
 	}
 }
@@ -56,6 +57,7 @@ func (t *Table) Decide(f Facts) Decision {
 	}
 	// A standing answer that does not cover this request ticks no box: consent is
 	// an act (GDPR article 4(11)).
+	d.OfflineUntil = offline(f)
 	d.Ask = AskConsent
 	if p.informs() {
 		d.Ask = AskInform
@@ -107,6 +109,8 @@ func (p *Policy) why(f Facts, d Decision) string {
 	switch {
 	case f.Request.Prompt.Consent:
 		return RulePromptConsent
+	case !offline(f).IsZero():
+		return RuleOffline
 	case p.ConsentValidity.IsZero():
 		return RuleEveryTime
 	case s == nil && p.informs():
@@ -121,6 +125,17 @@ func (p *Policy) why(f Facts, d Decision) string {
 		return RuleNewClaim
 	}
 	return RuleStanding
+}
+
+// offline is until when the service may come back while she is away, if she goes on:
+// zero when it has not asked, or may not. Every such permission has an end of its
+// own, so that an earlier answer never covers a new one (OpenID Connect Core section
+// 11).
+func offline(f Facts) time.Time {
+	if !f.Client.MayRefresh() || !slices.Contains(f.Request.Scopes, protocol.OfflineAccess) {
+		return time.Time{}
+	}
+	return f.Now.Add(f.Client.RefreshMax)
 }
 
 // informs reports whether the basis is one on which a person is told and not
@@ -151,9 +166,11 @@ func ClaimsInIDToken(client *clients.Client, req protocol.AuthRequest, released 
 }
 
 // SameQuestion reports whether a person who was shown d would see the same in
-// other: the same policy, the same claims that leave and the same checkboxes.
+// other: the same policy, the same claims that leave, the same checkboxes, and
+// whether the service may come back while she is away.
 func (d Decision) SameQuestion(other Decision) bool {
 	return d.Deny == other.Deny && d.Ask == other.Ask && d.Basis == other.Basis &&
+		d.OfflineUntil.IsZero() == other.OfflineUntil.IsZero() &&
 		d.PolicyID == other.PolicyID && d.PolicyVersion == other.PolicyVersion &&
 		slices.Equal(d.Release, other.Release) && slices.Equal(d.Optional, other.Optional)
 }

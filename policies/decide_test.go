@@ -59,6 +59,14 @@ func asks(rule string) Decision {
 	return Decision{Release: firm, Optional: mail, Ask: AskConsent, Basis: Consent, Rule: rule, PolicyID: "library", PolicyVersion: 3, Until: later}
 }
 
+// wantsOffline makes the request one that asks to come back while she is away.
+func wantsOffline(f *Facts) {
+	f.Client.RefreshIdle, f.Client.RefreshMax = 30*24*time.Hour, 180*24*time.Hour
+	f.Request.Scopes = append(f.Request.Scopes, protocol.OfflineAccess)
+}
+
+func offlineUntil(d Decision, until time.Time) Decision { d.OfflineUntil = until; return d }
+
 type decideRow struct {
 	name   string
 	policy func(*Policy)
@@ -100,6 +108,35 @@ func decideRows() []decideRow {
 			want: Decision{
 				Deny: protocol.AccessDenied, Missing: firm, Rule: RuleMissing,
 				Basis: Consent, PolicyID: "library", PolicyVersion: 3,
+			},
+		},
+		{
+			name:  "asks again where the service wants to come back while she is away, whatever she has answered before, OIDC Core 11",
+			facts: func(f *Facts) { wantsOffline(f); f.Standing = answered(firm...) },
+			want:  offlineUntil(asks(RuleOffline), noon.Add(180*24*time.Hour)),
+		},
+		{
+			name:   "tells her where the law does not require her agreement",
+			policy: func(p *Policy) { p.Basis = PublicTask },
+			facts:  wantsOffline,
+			want: func() Decision {
+				d := offlineUntil(asks(RuleOffline), noon.Add(180*24*time.Hour))
+				d.Ask, d.Basis = AskInform, PublicTask
+				return d
+			}(),
+		},
+		{
+			name:  "asks for nothing more when the service may not come back: then its wish is as good as none",
+			facts: func(f *Facts) { wantsOffline(f); f.Client.RefreshMax = 0; f.Standing = answered(firm...) },
+			want: Decision{
+				Release: firm, Basis: Consent, Rule: RuleStanding, PolicyID: "library", PolicyVersion: 3,
+			},
+		},
+		{
+			name:  "does not ask anew when the service could come back and has not asked to",
+			facts: func(f *Facts) { f.Client.RefreshMax = time.Hour; f.Standing = answered(firm...) },
+			want: Decision{
+				Release: firm, Basis: Consent, Rule: RuleStanding, PolicyID: "library", PolicyVersion: 3,
 			},
 		},
 		{

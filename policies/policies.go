@@ -85,6 +85,7 @@ type Decision struct {
 	PolicyID      string
 	PolicyVersion int
 	Until         time.Time // until when an answer given now is remembered; zero: not
+	OfflineUntil  time.Time `json:",omitzero"` // until when the service may come back while she is away, if she goes on; zero: not
 }
 
 // Answered returns what leaves when the person ticked these boxes: Release and

@@ -43,13 +43,19 @@ func (c Claim) Known() bool {
 // Scope is a scope value (RFC 6749 section 3.3).
 type Scope string
 
-// OpenID is the scope that every request must carry (OpenID Connect Core 3.1.2.1).
-const OpenID Scope = "openid"
+// OpenID is the scope that every request must carry (OpenID Connect Core
+// 3.1.2.1). OfflineAccess asks to come back while the person is away (section 11);
+// a service that may not has never asked.
+const (
+	OpenID        Scope = "openid"
+	OfflineAccess Scope = "offline_access"
+)
 
 // scopeClaims keeps FranceConnect's scope names, so that services migrate by
 // changing the issuer.
 var scopeClaims = map[Scope][]Claim{
 	OpenID:               nil,
+	OfflineAccess:        nil,
 	"given_name":         {GivenName},
 	"family_name":        {FamilyName},
 	"birthdate":          {Birthdate},
@@ -73,11 +79,12 @@ func Scopes() []Scope {
 	return []Scope{
 		OpenID, "age_over_15", "age_over_16", "age_over_18", "amr", "birth", "birthcountry", "birthdate",
 		"birthplace", "email", "family_name", "gender", "given_name", "identite_pivot", "idp_id",
-		"preferred_username", "profile",
+		OfflineAccess, "preferred_username", "profile",
 	}
 }
 
-// Claims returns what a scope asks for; nil for openid and for unknown scopes.
+// Claims returns what a scope asks for; nil for openid, offline_access and unknown
+// scopes.
 func (s Scope) Claims() []Claim { return scopeClaims[s] }
 
 // Known reports whether we understand s.

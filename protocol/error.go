@@ -38,6 +38,13 @@ const (
 	UseDPoPNonce                ErrorCode = "use_dpop_nonce"                // RFC 9449 section 8
 )
 
+// The codes for services that register by API (RFC 7591 section 3.2.2).
+const (
+	InvalidRedirectURI          ErrorCode = "invalid_redirect_uri"
+	InvalidClientMetadata       ErrorCode = "invalid_client_metadata"
+	UnapprovedSoftwareStatement ErrorCode = "unapproved_software_statement"
+)
+
 // Error is an answer in the protocol's words. Description is shown to the
 // service's developers: it never holds a value that a stranger sent, a claim
 // value or a secret. Cause stays inside.

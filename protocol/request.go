@@ -1,6 +1,9 @@
 package protocol
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // ResponseMode is how the authorization response travels (OAuth 2.0 Multiple
 // Response Types, OAuth 2.0 Form Post Response Mode).
@@ -38,9 +41,17 @@ type AuthRequest struct {
 	IdPHint       ProviderID     // only if the client may use it
 	Claims        ClaimsRequest
 	Resources     []string // where the access token is to be used (RFC 8707); registered ones only
+	Details       []Detail // what else it asks for, each with what the person is to read of it (RFC 9396)
 	Pushed        string   // id of the pushed request that it came by (RFC 9126), "" for none; such a one is answered once
 	DPoPKey       string   // thumbprint of the only key that may redeem the code (RFC 9449 section 10), "" for any
 	SubHint       string   // the subject that id_token_hint or claims.sub named, "" for none: anyone else gets login_required
+}
+
+// Detail is one authorization detail that its type has read (RFC 9396 section 2).
+type Detail struct {
+	Type   string
+	Object json.RawMessage // as it was understood, type included
+	Shown  Text            // what the consent page says of it
 }
 
 // ClaimsRequest is the claims parameter (OpenID Connect Core section 5.5).

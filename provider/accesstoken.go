@@ -32,6 +32,7 @@ type accessClaims struct {
 	AuthTime int64             `json:"auth_time,omitempty"`
 	ACR      protocol.ACR      `json:"acr,omitempty"`
 	Confirm  *confirmation     `json:"cnf,omitempty"`
+	Details  []json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 section 9.1
 }
 
 // accessToken makes an access token and stores what it opens, under the digest of
@@ -56,7 +57,7 @@ func (p *Provider) signAccessToken(ctx context.Context, c *clients.Client, g log
 	claims := accessClaims{
 		Issuer: p.Issuer, Subject: g.Released.Sub(), Audience: audiences{p.Issuer}, Client: c.ID,
 		Expires: expires.Unix(), IssuedAt: now.Unix(), ID: newHandle(),
-		Scope: a.Scope, ACR: g.ACR, Confirm: a.Confirm.claim(),
+		Scope: a.Scope, ACR: g.ACR, Confirm: a.Confirm.claim(), Details: grantedDetails(a.Details),
 	}
 	if len(g.Audience) > 0 {
 		claims.Audience = g.Audience

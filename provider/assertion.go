@@ -66,23 +66,31 @@ func (p *Provider) authenticateByKey(ctx context.Context, cred credentials) (*cl
 func (p *Provider) assertionClient(cred credentials) (*clients.Client, error) {
 	id := cred.id
 	if id == "" {
-		_, rest, _ := strings.Cut(cred.assertion, ".")
-		body, _, _ := strings.Cut(rest, ".")
-		raw, err := base64.RawURLEncoding.DecodeString(body)
-		if err != nil {
+		if id = assertedID(cred.assertion); id == "" {
 			return nil, errClient("assertion is malformed")
 		}
-		a, err := parseAssertion(raw)
-		if err != nil {
-			return nil, errClient(err.Error())
-		}
-		id = protocol.ClientID(a.iss)
 	}
 	c, ok := p.Clients().Get(id)
 	if !ok || c.AuthMethod != clients.PrivateKeyJWT {
 		return nil, errClient("unknown client or another method")
 	}
 	return c, nil
+}
+
+// assertedID is the iss of an assertion that nobody has verified, "" when it has
+// none.
+func assertedID(compact string) protocol.ClientID {
+	_, rest, _ := strings.Cut(compact, ".")
+	body, _, _ := strings.Cut(rest, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(body)
+	if err != nil {
+		return ""
+	}
+	a, err := parseAssertion(raw)
+	if err != nil {
+		return ""
+	}
+	return protocol.ClientID(a.iss)
 }
 
 func (p *Provider) verifyAssertion(ctx context.Context, c *clients.Client, compact string) ([]byte, error) {
@@ -131,7 +139,7 @@ func (p *Provider) assertionFault(a assertion, c *clients.Client) string {
 	switch {
 	case a.iss != string(c.ID) || a.sub != string(c.ID):
 		return "iss and sub are not the client"
-	case a.aud != p.Issuer && a.aud != p.Issuer+PathToken:
+	case a.aud != p.Issuer && (a.aud != p.Issuer+PathToken || c.AssertionForIssuerOnly):
 		return "aud is not this server"
 	case !now.Before(at(a.exp)):
 		return "expired"

@@ -113,6 +113,9 @@ func (a params) responseMode() *protocol.Error {
 	if _, ok := a.mode(raw); ok || raw == "" {
 		return nil
 	}
+	if !clients.TakesForms(a.req.RedirectURI) && strings.HasPrefix(raw, "form_post") {
+		return invalid("a form cannot be posted to this redirect_uri; use response_mode query")
+	}
 	if jwtModes[protocol.ResponseMode(raw)] != "" {
 		return invalid("this client has registered no authorization_signed_response_alg")
 	}
@@ -122,6 +125,9 @@ func (a params) responseMode() *protocol.Error {
 // mode is the response mode that a value asks for, if this client may have it.
 func (a params) mode(raw string) (protocol.ResponseMode, bool) {
 	m := protocol.ResponseMode(raw)
+	if strings.HasPrefix(raw, "form_post") && !clients.TakesForms(a.req.RedirectURI) {
+		return "", false
+	}
 	if m == protocol.ModeQuery || m == protocol.ModeFormPost {
 		return m, true
 	}
@@ -153,7 +159,8 @@ func (a params) nonce() *protocol.Error {
 // scope wants openid (OpenID Connect Core section 3.1.2.1) and answers
 // invalid_scope without it, as RFC 6749 section 3.3 has it for a missing scope.
 // Scopes that we do not know are ignored; one that we know and this client may
-// not ask for is told, so that nobody waits for a claim that will never come.
+// not ask for is told, so that nobody waits for a claim that will never come; but
+// offline_access is then as good as not sent (Core section 11).
 func (a params) scope() *protocol.Error {
 	fail := func(why string) *protocol.Error { return protocol.Fail(protocol.InvalidScope, nil, why) }
 	raw := a.get("scope")
@@ -162,10 +169,10 @@ func (a params) scope() *protocol.Error {
 	}
 	for _, word := range strings.Fields(raw) {
 		s := protocol.Scope(word)
-		if !s.Known() || slices.Contains(a.req.Scopes, s) {
+		if !s.Known() || slices.Contains(a.req.Scopes, s) || s == protocol.OfflineAccess && !a.client.MayRefresh() {
 			continue
 		}
-		if s != protocol.OpenID && len(a.client.Scopes) > 0 && !slices.Contains(a.client.Scopes, s) {
+		if s != protocol.OpenID && s != protocol.OfflineAccess && len(a.client.Scopes) > 0 && !slices.Contains(a.client.Scopes, s) {
 			return fail("this client may not ask for scope " + string(s))
 		}
 		a.req.Scopes = append(a.req.Scopes, s)
@@ -180,7 +187,7 @@ func (a params) scope() *protocol.Error {
 // client may leave it out, but not send half of it.
 func (a params) challenge() *protocol.Error {
 	challenge, method := a.get("code_challenge"), a.get("code_challenge_method")
-	if challenge == "" && method == "" && !a.client.RequirePKCE {
+	if challenge == "" && method == "" && !a.client.RequirePKCE && a.client.AuthMethod != clients.Public {
 		return nil
 	}
 	if challenge == "" {
@@ -219,7 +226,7 @@ func (a params) prompt() *protocol.Error {
 	if a.req.Prompt.None && len(words) > 1 {
 		return invalid("prompt none must be alone")
 	}
-	return nil
+	return a.inPerson()
 }
 
 func (a params) maxAge() *protocol.Error {
@@ -238,6 +245,9 @@ func (a params) maxAge() *protocol.Error {
 
 func (a params) acrValues() *protocol.Error {
 	raw := a.get("acr_values")
+	if raw == "" && a.client.RequireACRValues {
+		return invalid("acr_values is missing")
+	}
 	if raw == "" {
 		return nil
 	}
@@ -347,4 +357,14 @@ func isOpaqueWithin(s string, limit int) bool {
 		}
 	}
 	return true
+}
+
+// inPerson has the person asked each time where she is all that tells this client
+// from another program (see clients.Client.Imitable). With prompt=none that ends in
+// consent_required.
+func (a params) inPerson() *protocol.Error {
+	if a.client.Imitable(a.req.RedirectURI) {
+		a.req.Prompt.Consent = true
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -23,6 +24,8 @@ type credentials struct {
 	id        protocol.ClientID // empty: only the assertion says
 	secret    string
 	assertion string
+	chain     []*x509.Certificate // of a client that is onlyNamed; or
+	fault     string              // why there is none
 }
 
 // errClient is the answer to every client that does not prove itself, whatever
@@ -32,8 +35,8 @@ func errClient(reason string) *protocol.Error {
 }
 
 // readCredentials finds the one method that a request uses. Two are an
-// invalid_request (RFC 6749 section 2.3), none an invalid_client: there are no
-// public clients.
+// invalid_request (RFC 6749 section 2.3), nothing at all is invalid_client. A
+// client_id alone is onlyNamed.
 func readCredentials(h http.Header, form url.Values) (credentials, error) {
 	var found []credentials
 	id := protocol.ClientID(form.Get("client_id"))
@@ -59,8 +62,10 @@ func readCredentials(h http.Header, form url.Values) (credentials, error) {
 	switch {
 	case len(found) > 1:
 		return credentials{}, invalid("more than one method of client authentication")
-	case len(found) == 0:
+	case len(found) == 0 && id == "":
 		return credentials{}, errClient("no credentials")
+	case len(found) == 0:
+		found = append(found, credentials{method: onlyNamed, id: id})
 	}
 	c := found[0]
 	if len(c.id) > maxCredential || len(c.secret) > maxCredential || len(c.assertion) > maxCredential {
@@ -94,8 +99,14 @@ func readBasic(values []string) (credentials, error) {
 // or invalid_client. An error that is temporarily_unavailable means that nobody
 // can tell (its keys or the store cannot be reached).
 func (p *Provider) authenticate(ctx context.Context, cred credentials) (*clients.Client, error) {
-	if cred.method == clients.PrivateKeyJWT {
+	switch cred.method {
+	case clients.PrivateKeyJWT:
 		return p.authenticateByKey(ctx, cred)
+	case onlyNamed:
+		if c, ok := p.Clients().Get(cred.id); ok && c.AuthMethod == clients.Public {
+			return c, nil
+		}
+		return p.authenticateByCertificate(ctx, cred)
 	}
 	c, known := p.Clients().Get(cred.id)
 	if !known {

@@ -17,9 +17,12 @@ type CodesConfig struct {
 	Clients func() *clients.Set
 	Grants  GrantStore
 	Once    OnceStore
+	Refresh RefreshStore
 	Sealer  login.Sealer
 	Keys    Keys // signs responses
 	Site    Site
+	Notices Notices // what services are told
+	Audit   Recorder
 	CodeTTL time.Duration // how long a code may be redeemed; default 30 s, at most 10 min (RFC 6749 section 4.1.2)
 	Now     func() time.Time
 }
@@ -32,7 +35,7 @@ var _ login.Issuer = (*Codes)(nil)
 
 // NewCodes refuses a missing collaborator.
 func NewCodes(cfg CodesConfig) (*Codes, error) {
-	if cfg.Clients == nil || cfg.Grants == nil || cfg.Once == nil || cfg.Sealer == nil || cfg.Keys == nil || cfg.Site == nil || cfg.Now == nil {
+	if cfg.Clients == nil || cfg.Grants == nil || cfg.Once == nil || cfg.Refresh == nil || cfg.Sealer == nil || cfg.Keys == nil || cfg.Site == nil || cfg.Notices == nil || cfg.Audit == nil || cfg.Now == nil {
 		return nil, errors.New("provider: codes: a collaborator is missing")
 	}
 	if err := checkIssuer(cfg.Issuer); err != nil {

@@ -45,7 +45,13 @@ func (p *Provider) bind(r *http.Request, c *clients.Client) (confirmation, error
 	if jkt == "" && c.DPoPBound {
 		return confirmation{}, invalid("this client must send a DPoP proof")
 	}
-	return confirmation{JKT: jkt}, nil
+	bound := confirmation{JKT: jkt}
+	if c.CertificateBound {
+		if bound.X5T = p.certificateThumbprint(r); bound.X5T == "" {
+			return confirmation{}, invalid("a client certificate is required")
+		}
+	}
+	return bound, nil
 }
 
 // bindCode ties the code of a pushed request to the key that pushes it, and so does
@@ -87,8 +93,8 @@ func otherKey(g login.Grant, proven confirmation) string {
 // scheme DPoP: neither side may believe in a protection that is not there (RFC 9449
 // sections 7.1 and 7.2).
 func (p *Provider) holds(h http.Header, r *http.Request, token string, to confirmation) error {
-	if to.X5T != "" { // RFC 8705 section 3: nobody can show a certificate here
-		return errToken("bound to a certificate")
+	if to.X5T != "" && to.X5T != p.certificateThumbprint(r) { // RFC 8705 section 3
+		return errToken("bound to another certificate")
 	}
 	dpop := usesDPoP(r)
 	switch {

@@ -135,7 +135,11 @@ func (p *Provider) verifyProof(r *http.Request, compact string) (proof, string, 
 	if err != nil {
 		return proof{}, "", err
 	}
-	if why := claims.fault(r.Method, p.Issuer+r.URL.Path, p.Now()); why != "" {
+	uri := p.Issuer + r.URL.Path
+	if alias := p.aliasOf(r.URL.Path); sameURI(claims.htu, alias) {
+		uri = alias
+	}
+	if why := claims.fault(r.Method, uri, p.Now()); why != "" {
 		return proof{}, "", errProof(why)
 	}
 	return claims, jkt, nil

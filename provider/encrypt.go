@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -43,9 +44,13 @@ func (p *Provider) recipient(ctx context.Context, c *clients.Client, e clients.E
 	return to, nil
 }
 
-// reachable looks for the key that the ID token will be encrypted to, before a code
-// is used up for a token that could not be delivered.
+// reachable looks for the keys that the ID token will be signed with and encrypted
+// to, before a code is used up for a token that could not be delivered: who tries
+// again with that code would look like a thief.
 func (p *Provider) reachable(ctx context.Context, c *clients.Client) error {
+	if err := p.Keys.CanSign(ctx, cmp.Or(c.IDTokenSigningAlg, "ES256")); err != nil {
+		return unavailable(err)
+	}
 	if c.IDTokenEncryption.Alg == "" {
 		return nil
 	}

@@ -20,7 +20,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/protocol"
 )
 
 // memory is GrantStore and OnceStore. fail makes the named call fail.
@@ -73,6 +75,80 @@ func (m *memory) Consume(_ context.Context, kind, id string, _, _ time.Time) (bo
 	return first, m.failing("consume")
 }
 
+// memoryFamilies is RefreshStore; what it records goes to audit.
+type memoryFamilies struct {
+	mu       sync.Mutex
+	families map[Digest]StoredFamily
+	ended    map[login.GrantID]bool
+	ends     map[protocol.ClientID]time.Time
+	audit    *memoryAudit
+	fail     string
+}
+
+func (m *memoryFamilies) failing(call string) error {
+	if m.fail == call {
+		return errStore
+	}
+	return nil
+}
+
+func (m *memoryFamilies) PutFamily(_ context.Context, f StoredFamily, granted time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at, ok := m.ends[f.Client]; m.ended[f.Grant] || ok && !granted.After(at) {
+		return ErrFamilyEnded
+	}
+	m.families[f.Family] = f
+	return m.failing("put")
+}
+
+func (m *memoryFamilies) GetFamily(_ context.Context, d Digest, now time.Time) (StoredFamily, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f, ok := m.families[d]
+	if !ok || !now.Before(f.Expires) {
+		return StoredFamily{}, cmp.Or(m.failing("get"), ErrNoFamily)
+	}
+	f.Ended = m.ended[f.Grant]
+	return f, m.failing("get")
+}
+
+func (m *memoryFamilies) RotateFamily(_ context.Context, from Digest, next StoredFamily, now time.Time, e audit.Entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f, ok := m.families[next.Family]
+	if !ok || f.Current != from || m.ended[f.Grant] || !now.Before(f.Expires) {
+		return cmp.Or(m.failing("rotate"), ErrFamilyMoved)
+	}
+	if err := m.failing("rotate before"); err != nil {
+		return err
+	}
+	m.families[next.Family] = next
+	m.audit.put(e)
+	return m.failing("rotate")
+}
+
+func (m *memoryFamilies) EndFamily(_ context.Context, id login.GrantID, _ time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended[id] = true
+	return m.failing("end")
+}
+
+func (m *memoryFamilies) EndFamilies(_ context.Context, person identity.PersonID, client protocol.ClientID, now time.Time) ([]login.GrantID, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ends[client] = now // there is one person
+	var out []login.GrantID
+	for _, f := range m.families {
+		if f.Person == person && f.Client == client {
+			m.ended[f.Grant] = true
+			out = append(out, f.Grant)
+		}
+	}
+	return out, m.failing("end")
+}
+
 // memoryAudit keeps events; fail makes the kind fail.
 type memoryAudit struct {
 	mu     sync.Mutex
@@ -88,6 +164,25 @@ func (a *memoryAudit) Append(_ context.Context, e ...audit.Event) (audit.Receipt
 	}
 	a.events = append(a.events, e...)
 	return audit.Receipt{}, nil
+}
+
+// Prepare hides the event in an entry that put understands.
+func (a *memoryAudit) Prepare(e audit.Event) (audit.Entry, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e.Public.Kind == a.fail {
+		return audit.Entry{}, errStore
+	}
+	b, err := json.Marshal(e)
+	return audit.Entry{Public: b}, err
+}
+
+func (a *memoryAudit) put(e audit.Entry) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var event audit.Event
+	must(json.Unmarshal(e.Public, &event))
+	a.events = append(a.events, event)
 }
 
 // kinds is what is on record, in order, with its rule.
@@ -109,6 +204,8 @@ type testKeys struct {
 	jwks []byte
 	aead cipher.AEAD
 	fail bool
+
+	cannot error // what CanSign says
 }
 
 var sharedKeys = sync.OnceValue(func() *testKeys {
@@ -168,6 +265,8 @@ func (k *testKeys) Derive(_ context.Context, label string, msg []byte) ([32]byte
 	return sha256.Sum256(append([]byte(label+"\x00"), msg...)), nil
 }
 
+func (k *testKeys) CanSign(context.Context, string) error { return k.cannot }
+
 func (k *testKeys) JWKS() ([]byte, string) { return k.jwks, "jwks-1" }
 
 func (k *testKeys) Seal(purpose string, aad, plaintext []byte) ([]byte, error) {
@@ -177,6 +276,9 @@ func (k *testKeys) Seal(purpose string, aad, plaintext []byte) ([]byte, error) {
 }
 
 func (k *testKeys) Open(purpose string, aad, sealed []byte) ([]byte, error) {
+	if len(sealed) < 12 {
+		return nil, errors.New("too short")
+	}
 	return k.aead.Open(nil, sealed[:12], sealed[12:], append([]byte(purpose+"\x00"), aad...))
 }
 

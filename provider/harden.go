@@ -25,6 +25,7 @@ type rule struct {
 	methods []string
 	page    bool // people see its errors, and it tells repeated parameters itself; else JSON
 	query   bool // parameters in the URL are read or ignored; else refused
+	json    bool // the body is JSON, read by the handler; else a form
 	public  bool // metadata: cacheable and readable from any origin, without credentials
 }
 
@@ -83,8 +84,12 @@ func (u rule) admit(w http.ResponseWriter, r *http.Request) error {
 	if u.public {
 		return nil
 	}
+	if u.json {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		return nil
+	}
 	if r.Method == http.MethodPost {
-		if !isForm(r.Header) {
+		if !isForm(r.Header) && !isEmpty(r) {
 			return u.invalid("the body must be application/x-www-form-urlencoded")
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -126,6 +131,10 @@ func isForm(h http.Header) bool {
 	}
 	return len(params) == 0 || strings.EqualFold(params["charset"], "utf-8")
 }
+
+// isEmpty: a POST without a body has no Content-Type either (RFC 9110 section 8.3);
+// an access token in the header needs no more (OpenID Connect Core section 5.3.1).
+func isEmpty(r *http.Request) bool { return r.ContentLength == 0 && len(r.Header["Content-Type"]) == 0 }
 
 // explain names the way to authenticate (RFC 6749 section 5.2).
 func explain(h http.Header, err error) {

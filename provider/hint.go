@@ -18,31 +18,40 @@ type hintKeys struct {
 func signingAlgs() []string { return []string{"ES256", "EdDSA", "PS256", "RS256"} }
 
 // hintedSubject returns the subject of an ID token that we issued to this client.
-// Its age does not matter (OpenID Connect Core section 3.1.2.1).
 func (p *Provider) hintedSubject(client protocol.ClientID, compact string) (string, bool) {
+	t, ok := p.hinted(compact)
+	return t.Sub, ok && t.Aud == string(client)
+}
+
+// hint is what we read of an ID token of ours that comes back.
+type hint struct {
+	Iss, Aud, Sub, SID string
+	AtHash             string `json:"at_hash"` // not in a signed userinfo answer, which looks the same else
+}
+
+// hinted reads an ID token that we issued to anybody. Its age does not matter
+// (OpenID Connect Core section 3.1.2.1, RP-Initiated Logout section 2).
+func (p *Provider) hinted(compact string) (hint, bool) {
 	algs := []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.PS256, jose.RS256}
 	jws, err := jose.ParseSignedCompact(compact, algs)
 	if err != nil {
-		return "", false
+		return hint{}, false
 	}
 	h := jws.Signatures[0].Protected
 	keys := p.ownKeys().Key(h.KeyID)
 	// The key's own algorithm counts, not the header's word alone (RFC 8725 section 3.1).
 	if len(keys) != 1 || keys[0].Algorithm != h.Algorithm || h.ExtraHeaders[jose.HeaderType] != "JWT" {
-		return "", false
+		return hint{}, false
 	}
 	payload, err := jws.Verify(keys[0])
 	if err != nil {
-		return "", false
+		return hint{}, false
 	}
-	var t struct {
-		Iss, Aud, Sub string
-		AtHash        string `json:"at_hash"` // not in a signed userinfo answer, which looks the same else
-	}
+	var t hint
 	if _, err := protocol.Object(payload); err != nil || json.Unmarshal(payload, &t) != nil {
-		return "", false
+		return hint{}, false
 	}
-	return t.Sub, t.Iss == p.Issuer && t.Aud == string(client) && t.Sub != "" && t.AtHash != ""
+	return t, t.Iss == p.Issuer && t.Aud != "" && t.Sub != "" && t.AtHash != ""
 }
 
 func (p *Provider) ownKeys() *jose.JSONWebKeySet {

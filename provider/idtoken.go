@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -28,18 +29,16 @@ type idTokenClaims struct {
 	Nonce    string       `json:"nonce,omitempty"`
 	ACR      protocol.ACR `json:"acr,omitempty"`
 	AtHash   string       `json:"at_hash"`
+	SID      string       `json:"sid,omitempty"` // OpenID Connect Front-Channel Logout section 3
 }
 
 // idToken writes, signs and, where registered, encrypts the ID token that goes with an access token.
 func (p *Provider) idToken(ctx context.Context, c *clients.Client, g login.Grant, access string, now time.Time) (string, error) {
-	alg := c.IDTokenSigningAlg
-	if alg == "" {
-		alg = "ES256"
-	}
+	alg := idTokenAlg(c)
 	claims := idTokenClaims{
 		Issuer: p.Issuer, Subject: string(g.Released.Sub()), Audience: string(c.ID),
 		Expires: now.Add(p.IDTokenTTL).Unix(), IssuedAt: now.Unix(),
-		Nonce: g.Nonce, ACR: g.ACR, AtHash: atHash(alg, access),
+		Nonce: g.Nonce, ACR: g.ACR, AtHash: atHash(alg, access), SID: g.SID,
 	}
 	if !g.AuthTime.IsZero() {
 		claims.AuthTime = g.AuthTime.Unix()
@@ -89,3 +88,7 @@ func atHash(alg, access string) string {
 	sum := sha256.Sum256([]byte(access))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
+
+// idTokenAlg also signs the logout tokens of a client (OpenID Connect Back-Channel
+// Logout section 2.4).
+func idTokenAlg(c *clients.Client) string { return cmp.Or(c.IDTokenSigningAlg, "ES256") }

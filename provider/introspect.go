@@ -36,6 +36,7 @@ type introspection struct {
 	Expires   int64             `json:"exp,omitempty"`
 	ACR       protocol.ACR      `json:"acr,omitempty"`
 	Confirm   *confirmation     `json:"cnf,omitempty"`
+	Details   []json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 section 9.2
 }
 
 // introspect serves POST /introspect. Whoever asks has proved who it is, and gets
@@ -44,6 +45,9 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	c, err := p.clientOf(r)
 	if err != nil {
 		return err
+	}
+	if c.AuthMethod == clients.Public {
+		return errClient("public: anyone could ask about tokens in its name") // RFC 7662 section 2.1
 	}
 	token := r.PostForm.Get("token")
 	if token == "" {
@@ -67,8 +71,11 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 }
 
 // inspect says what c may know of token, as JSON. Only access tokens are shown to
-// others, so only they are introspected.
+// others; of a refresh token nobody but its own client learns anything.
 func (p *Provider) inspect(ctx context.Context, c *clients.Client, token string) ([]byte, error) {
+	if isRefreshToken(token) {
+		return p.inspectRefresh(ctx, c, token)
+	}
 	var a access
 	stored, err := loadGrant(ctx, p.Codes, AccessGrant, token, &a)
 	if err != nil && !errors.Is(err, ErrNoGrant) {
@@ -86,10 +93,26 @@ func (p *Provider) inspect(ctx context.Context, c *clients.Client, token string)
 		return p.inspectFor(ctx, c, a, answer)
 	case c.ID == a.Client:
 		// Its own token: nothing that it did not get at /token, and nobody's data.
-		answer.Scope = a.Scope
+		answer.Scope, answer.Details = a.Scope, grantedDetails(a.Details)
 		return json.Marshal(answer)
 	}
 	return json.Marshal(introspection{})
+}
+
+// inspectRefresh tells a client whether its refresh token could be used now. Asking
+// is no use of it: a used one is inactive, and nothing else happens.
+func (p *Provider) inspectRefresh(ctx context.Context, c *clients.Client, token string) ([]byte, error) {
+	f, stored, err := p.Codes.loadFamily(ctx, token)
+	if err != nil && !errors.Is(err, ErrNoFamily) {
+		return nil, unavailable(err)
+	}
+	if err != nil || f.Client != c.ID || stored.Ended || !c.MayRefresh() || !isCurrent(p.Codes, stored, refreshToken(token)) || !p.Now().Before(f.end(c)) {
+		return json.Marshal(introspection{})
+	}
+	return json.Marshal(introspection{
+		Active: true, Issuer: p.Issuer, Client: f.Client, Scope: strings.Join(words(f.Scopes), " "),
+		Expires: min(stored.Expires.Unix(), f.end(c).Unix()), Confirm: f.Confirm.claim(),
+	})
 }
 
 // inspectFor is the answer for a data provider that a service has shown the token
@@ -116,6 +139,9 @@ func (p *Provider) inspectFor(ctx context.Context, c *clients.Client, a access, 
 		return nil, unavailable(err)
 	}
 	answer.Scope, answer.ACR = strings.Join(scopes, " "), a.ACR
+	if len(c.AuthorizationDetailTypes) > 0 {
+		answer.Details = grantedDetails(a.Details, c.AuthorizationDetailTypes...)
+	}
 	if err := p.recordIntrospection(ctx, c, a); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 // metadata is the discovery document as bytes, and what it was made for.
 type metadata struct {
 	keys string // etag of the JWKS
+	open bool   // services may register
 	acrs []protocol.ACR
 	body []byte
 	etag string
@@ -52,7 +53,13 @@ type metadataDocument struct {
 	PARRequired           bool                 `json:"require_pushed_authorization_requests"`
 	IssParameter          bool                 `json:"authorization_response_iss_parameter_supported"`
 
-	DPoPAlgs []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
+	DPoPAlgs             []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
+	RegistrationEndpoint string   `json:"registration_endpoint,omitempty"`
+	EndSessionEndpoint   string   `json:"end_session_endpoint"`
+	FrontChannel         bool     `json:"frontchannel_logout_supported"`
+	FrontChannelSession  bool     `json:"frontchannel_logout_session_supported"`
+	BackChannel          bool     `json:"backchannel_logout_supported"`
+	BackChannelSession   bool     `json:"backchannel_logout_session_supported"`
 
 	RevocationEndpoint    string               `json:"revocation_endpoint"`
 	IntrospectionEndpoint string               `json:"introspection_endpoint"`
@@ -68,14 +75,17 @@ type metadataDocument struct {
 	UserInfoEncs          []string             `json:"userinfo_encryption_enc_values_supported"`
 	IntrospectionEncAlgs  []string             `json:"introspection_encryption_alg_values_supported"`
 	IntrospectionEncs     []string             `json:"introspection_encryption_enc_values_supported"`
+
+	CertificateBound bool             `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705 section 3.3
+	Aliases          *endpointAliases `json:"mtls_endpoint_aliases,omitempty"`
 }
 
 func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument {
-	names := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "email_verified"}
+	names := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "sid", "email_verified"}
 	for _, c := range protocol.Claims() {
 		names = append(names, string(c))
 	}
-	methods := []clients.AuthMethod{clients.SecretBasic, clients.SecretPost, clients.PrivateKeyJWT}
+	methods := append([]clients.AuthMethod{clients.SecretBasic, clients.SecretPost, clients.PrivateKeyJWT}, p.certificateMethods()...)
 	return metadataDocument{
 		Issuer:                p.Issuer,
 		AuthorizationEndpoint: p.Issuer + PathAuthorize,
@@ -86,12 +96,12 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		Scopes:                protocol.Scopes(),
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{"query", "form_post", "jwt", "query.jwt", "form_post.jwt"},
-		GrantTypes:            []string{"authorization_code"},
+		GrantTypes:            []string{"authorization_code", "refresh_token"},
 		ACRValues:             acrs,
 		SubjectTypes:          []string{"pairwise"},
 		IDTokenAlgs:           algs,
 		ResponseAlgs:          algs,
-		AuthMethods:           methods,
+		AuthMethods:           append(slices.Clone(methods), clients.Public),
 		AuthAlgs:              signingAlgs(),
 		ChallengeMethods:      []string{"S256"},
 		ClaimTypes:            []string{"normal"},
@@ -99,17 +109,22 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		Prompts:               []string{"none", "login", "consent", "select_account"},
 		UILocales:             []string{"fr", "en"},
 		ClaimsParameter:       true,
-		DetailTypes:           detailTypes(),
+		DetailTypes:           p.detailTypes(),
 		RequestParameter:      true,
 		RequestObjectAlgs:     signingAlgs(),
 		IssParameter:          true,
 
-		DPoPAlgs: dpopAlgs(),
+		DPoPAlgs:            dpopAlgs(),
+		EndSessionEndpoint:  p.Issuer + PathLogout,
+		FrontChannel:        true,
+		FrontChannelSession: true,
+		BackChannel:         true,
+		BackChannelSession:  true,
 
 		RevocationEndpoint:    p.Issuer + PathRevoke,
 		IntrospectionEndpoint: p.Issuer + PathIntrospect,
 		UserInfoAlgs:          algs,
-		RevocationMethods:     methods,
+		RevocationMethods:     append(slices.Clone(methods), clients.Public),
 		RevocationAlgs:        signingAlgs(),
 		IntrospectionMethods:  methods,
 		IntrospectionAuthAlgs: signingAlgs(),
@@ -120,6 +135,9 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 		UserInfoEncs:          encryptionEncs(),
 		IntrospectionEncAlgs:  encryptionAlgs(),
 		IntrospectionEncs:     encryptionEncs(),
+
+		CertificateBound: p.Certificates != nil,
+		Aliases:          p.aliases(),
 	}
 }
 
@@ -128,15 +146,19 @@ func (p *Provider) document(algs []string, acrs []protocol.ACR) metadataDocument
 // made anew when one of them changes and at no other time.
 func (p *Provider) serveMetadata(w http.ResponseWriter, r *http.Request) error {
 	jwks, keys := p.Keys.JWKS()
-	acrs := p.ACRs()
+	acrs, open := p.ACRs(), p.registering()
 	m := p.metadata.Load()
-	if m == nil || m.keys != keys || !slices.Equal(m.acrs, acrs) {
-		body, err := json.Marshal(p.document(algsOf(jwks), acrs))
+	if m == nil || m.keys != keys || m.open != open || !slices.Equal(m.acrs, acrs) {
+		doc := p.document(algsOf(jwks), acrs)
+		if open {
+			doc.RegistrationEndpoint = p.Issuer + PathRegister
+		}
+		body, err := json.Marshal(doc)
 		if err != nil {
 			return err
 		}
 		sum := sha256.Sum256(body)
-		m = &metadata{keys: keys, acrs: acrs, body: body, etag: base64.RawURLEncoding.EncodeToString(sum[:12])}
+		m = &metadata{keys: keys, open: open, acrs: acrs, body: body, etag: base64.RawURLEncoding.EncodeToString(sum[:12])}
 		p.metadata.Store(m)
 	}
 	return serveDocument(w, r, m.body, m.etag, "application/json")

@@ -29,6 +29,7 @@ type exchange struct {
 
 	// /authorize
 	client    *clients.Client       // set once the redirect URI is proven
+	proven    [1]string             // the redirect URI, at the same time
 	pushed    *protocol.AuthRequest // the request, when it was validated at /par; form proves it once more
 	signed    bool                  // form is what a verified request object says
 	fault     *protocol.Error       // what is wrong with the request object, when the service may hear it
@@ -95,6 +96,8 @@ func (decoder) Decode(dst any, src map[string][]string) error {
 		d.ClientID = "client" // the credentials are in the exchange
 	case *oidc.AccessTokenRequest:
 		d.Code, d.RedirectURI = "code", "uri" // likewise; see Provider.redeem
+	case *oidc.RefreshTokenRequest:
+		d.RefreshToken = "token" // likewise; see Provider.refresh
 	}
 	return nil
 }
@@ -112,9 +115,9 @@ func (s opServer) VerifyAuthRequest(ctx context.Context, r *op.Request[oidc.Auth
 		x.err = err
 		return nil, oidc.ErrInvalidRequestRedirectURI()
 	}
-	x.client = client
+	x.client, x.proven[0] = client, redirectURI
 	x.req = protocol.AuthRequest{ClientID: client.ID, RedirectURI: redirectURI}
-	return &op.ClientRequest[oidc.AuthRequest]{Request: r, Client: opClient{client}}, nil
+	return &op.ClientRequest[oidc.AuthRequest]{Request: r, Client: opClient{x}}, nil
 }
 
 // Authorize runs after: its error goes back to the service.
@@ -134,7 +137,7 @@ func (s opServer) VerifyClient(ctx context.Context, _ *op.Request[op.ClientCrede
 	if x.bound, x.err = s.p.bind(x.request, x.client); x.err != nil {
 		return nil, oidc.ErrInvalidRequest()
 	}
-	return opClient{x.client}, nil
+	return opClient{x}, nil
 }
 
 // CodeExchange runs for an authenticated client.
@@ -144,19 +147,36 @@ func (s opServer) CodeExchange(ctx context.Context, _ *op.ClientRequest[oidc.Acc
 	return op.NewResponse(nil), nil
 }
 
-// opClient shows a client to the library's checks: a web client (so that no
-// loopback rule loosens the comparison of redirect URIs), codes only, no globs.
-type opClient struct{ c *clients.Client }
+// RefreshToken likewise.
+func (s opServer) RefreshToken(ctx context.Context, _ *op.ClientRequest[oidc.RefreshTokenRequest]) (*op.Response, error) {
+	x := exchangeOf(ctx)
+	x.tokens, x.err = s.p.refresh(ctx, x)
+	return op.NewResponse(nil), nil
+}
 
-func (o opClient) GetID() string                     { return string(o.c.ID) }
-func (o opClient) RedirectURIs() []string            { return o.c.RedirectURIs }
-func (o opClient) PostLogoutRedirectURIs() []string  { return o.c.PostLogoutURIs }
-func (opClient) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
-func (o opClient) AuthMethod() oidc.AuthMethod       { return oidc.AuthMethod(o.c.AuthMethod) }
+// opClient shows a client to the library's checks: codes only, no globs, and of its
+// redirect URIs the one that we have proven, so that none of the library's own
+// ways to compare them can find another.
+type opClient struct{ x *exchange }
+
+func (o opClient) GetID() string                    { return string(o.x.client.ID) }
+func (o opClient) RedirectURIs() []string           { return o.x.proven[:] }
+func (o opClient) PostLogoutRedirectURIs() []string { return o.x.client.PostLogoutURIs }
+
+// ApplicationType is native for the sake of loopback and private-use URIs.
+func (o opClient) ApplicationType() op.ApplicationType {
+	if o.x.client.Native {
+		return op.ApplicationTypeNative
+	}
+	return op.ApplicationTypeWeb
+}
+func (o opClient) AuthMethod() oidc.AuthMethod { return oidc.AuthMethod(o.x.client.AuthMethod) }
 func (opClient) ResponseTypes() []oidc.ResponseType {
 	return []oidc.ResponseType{oidc.ResponseTypeCode}
 }
-func (opClient) GrantTypes() []oidc.GrantType         { return []oidc.GrantType{oidc.GrantTypeCode} }
+func (opClient) GrantTypes() []oidc.GrantType {
+	return []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}
+}
 func (opClient) LoginURL(string) string               { return "" }
 func (opClient) AccessTokenType() op.AccessTokenType  { return op.AccessTokenTypeBearer }
 func (opClient) IDTokenLifetime() time.Duration       { return 0 }

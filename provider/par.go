@@ -46,7 +46,7 @@ func (p *Provider) par(w http.ResponseWriter, r *http.Request) error {
 	if err := p.freshProof(w.Header(), r); err != nil {
 		return err
 	}
-	cred, err := readCredentials(r.Header, r.PostForm)
+	cred, err := p.credentialsOf(r)
 	if err != nil {
 		return err
 	}

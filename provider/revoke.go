@@ -46,7 +46,7 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := p.record(r.Context(), audit.TokenRevoked, a, string(stored.Kind), ""); err != nil {
 		return err
 	}
-	if err := p.Codes.cfg.Grants.RevokeGrant(r.Context(), a.Grant, stored.Expires); err != nil {
+	if err := p.Codes.endGrant(r.Context(), a.Grant, a.OfflineUntil, stored.Expires); err != nil {
 		return unavailable(err)
 	}
 	return nil
@@ -55,7 +55,7 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) error {
 // clientOf authenticates the client of a back-channel request, by its registered
 // method, and names it on the request's event line.
 func (p *Provider) clientOf(r *http.Request) (*clients.Client, error) {
-	cred, err := readCredentials(r.Header, r.PostForm)
+	cred, err := p.credentialsOf(r)
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +68,17 @@ func (p *Provider) clientOf(r *http.Request) (*clients.Client, error) {
 }
 
 // find looks a handle up as an access token, then as a code: a service that gives
-// up before it has redeemed its code may revoke that as well.
+// up before it has redeemed its code may revoke that as well. A refresh token cannot
+// be taken for either; any of its family will do, for to give up a used one is to give
+// up what came of it.
 func (p *Provider) find(ctx context.Context, token string) (access, StoredGrant, error) {
+	if isRefreshToken(token) {
+		f, s, err := p.Codes.loadFamily(ctx, token)
+		if errors.Is(err, ErrNoFamily) {
+			err = ErrNoGrant
+		}
+		return f.access(), StoredGrant{Kind: refreshGrant, Expires: s.Expires}, err
+	}
 	var a access
 	stored, err := loadGrant(ctx, p.Codes, AccessGrant, token, &a)
 	if !errors.Is(err, ErrNoGrant) {

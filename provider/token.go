@@ -25,26 +25,36 @@ import (
 
 // tokenAnswer is the token response (OpenID Connect Core section 3.1.3.3).
 type tokenAnswer struct {
-	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
-	ExpiresIn   int64  `json:"expires_in"` // seconds
-	IDToken     string `json:"id_token"`
-	Scope       string `json:"scope"`
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	IDToken      string `json:"id_token"`
+	Scope        string `json:"scope"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+
+	Details []json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 section 7
 }
 
-// token serves POST /token. The library calls authenticate, then redeem.
+// token serves POST /token. The library calls authenticate, then redeem or refresh.
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	switch r.PostForm.Get("grant_type") {
 	case "authorization_code":
+	case "refresh_token":
+		if r.PostForm.Get("refresh_token") == "" {
+			return invalid("refresh_token is missing")
+		}
 	case "":
 		return invalid("grant_type is missing")
 	default:
-		return protocol.Fail(protocol.UnsupportedGrantType, nil, "only authorization_code is supported")
+		return protocol.Fail(protocol.UnsupportedGrantType, nil, "only authorization_code and refresh_token are supported")
+	}
+	if r.PostForm.Get("authorization_details") != "" { // to ignore it would give more than was asked for
+		return errDetails("authorization_details cannot be narrowed at the token endpoint")
 	}
 	if err := p.freshProof(w.Header(), r); err != nil {
 		return err
 	}
-	cred, err := readCredentials(r.Header, r.PostForm)
+	cred, err := p.credentialsOf(r)
 	if err != nil {
 		return err
 	}
@@ -134,7 +144,7 @@ func (p *Provider) spend(ctx context.Context, code string) (login.Grant, time.Ti
 // two who had the code has stolen it. Revoked first, recorded second: whoever
 // asks again after a failure in between comes through here again.
 func (p *Provider) reused(ctx context.Context, g login.Grant, until time.Time) error {
-	if err := p.Codes.cfg.Grants.RevokeGrant(ctx, g.ID, until); err != nil {
+	if err := p.Codes.endGrant(ctx, g.ID, g.OfflineUntil, until); err != nil {
 		return unavailable(err)
 	}
 	if err := p.record(ctx, audit.CodeReused, accessOf(g), "", protocol.InvalidGrant); err != nil {
@@ -161,8 +171,8 @@ func (p *Provider) mismatch(c *clients.Client, g login.Grant, form url.Values) s
 		return "client"
 	case g.RedirectURI != form.Get("redirect_uri"):
 		return "redirect_uri"
-	case !verifies(form.Get("code_verifier"), g.CodeChallenge):
-		return "code_verifier"
+	case !verifies(form.Get("code_verifier"), g.CodeChallenge), c.AuthMethod == clients.Public && g.CodeChallenge == "":
+		return "code_verifier" // of a public client it is the only proof (RFC 9700 section 2.1.1)
 	}
 	return ""
 }
@@ -198,6 +208,21 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant, 
 		return nil, err
 	}
 	failpoint.Here("token.after-audit")
+	family, err := p.offer(ctx, c, g, bound)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := p.mint(ctx, c, g, a, bound, ttl)
+	if err != nil {
+		return nil, err
+	}
+	answer.RefreshToken = string(family)
+	failpoint.Here("token.before-answer")
+	return answer, nil
+}
+
+// mint makes the tokens, once they are on record.
+func (p *Provider) mint(ctx context.Context, c *clients.Client, g login.Grant, a access, bound confirmation, ttl time.Duration) (*tokenAnswer, error) {
 	now := p.Now()
 	a.Confirm = bound
 	var err error
@@ -212,28 +237,30 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant, 
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	failpoint.Here("token.before-answer")
 	return &tokenAnswer{
 		AccessToken: access, TokenType: a.Confirm.tokenType(), ExpiresIn: int64(ttl.Seconds()),
-		IDToken: id, Scope: a.Scope,
+		IDToken: id, Scope: a.Scope, Details: grantedDetails(a.Details),
 	}, nil
 }
 
 // record appends an entry about a grant; failure is an answer of 503, because
 // what is not on record does not happen.
 func (p *Provider) record(ctx context.Context, k audit.Kind, a access, rule string, code protocol.ErrorCode) error {
-	_, err := p.Audit.Append(ctx, audit.Event{
+	if _, err := p.Audit.Append(ctx, eventOf(k, a, rule, code)); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+func eventOf(k audit.Kind, a access, rule string, code protocol.ErrorCode) audit.Event {
+	return audit.Event{
 		Public: audit.Public{
 			Kind: k, Client: string(a.Client), Rule: rule, ACR: string(a.ACR),
 			Outcome: cmp.Or(string(code), "ok"), Claims: a.Claims,
 		},
 		Personal: audit.Personal{Person: a.Person, Grant: string(a.Grant)},
 		SealKey:  a.SealKey,
-	})
-	if err != nil {
-		return unavailable(err)
 	}
-	return nil
 }
 
 // words turns scopes or claims into plain strings.

@@ -204,7 +204,7 @@ func TestToken_NoneOutlivesTheMemoryOfItsCode_TK04(t *testing.T) {
 func TestToken_StrangeCodes_TK08(t *testing.T) {
 	w := newWorld(t).serve()
 	code := w.code()
-	elsewhere, err := NewCodes(CodesConfig{Issuer: "https://staging.example", Clients: w.p.Clients, Grants: w.store, Once: w.store, Sealer: w.keys, Keys: w.keys, Site: w.p.Site, Now: w.p.Now})
+	elsewhere, err := NewCodes(CodesConfig{Issuer: "https://staging.example", Clients: w.p.Clients, Grants: w.store, Once: w.store, Refresh: w.families, Sealer: w.keys, Keys: w.keys, Site: w.p.Site, Notices: w.queue, Audit: w.audit, Now: w.p.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestToken_RequestIsStrict_TK09_TK10(t *testing.T) {
 		{"TK-10 password", with(tokenForm("x", "grant_type", "password"), nil), 400, "unsupported_grant_type"},
 		{"TK-10 implicit", with(tokenForm("x", "grant_type", "implicit"), nil), 400, "unsupported_grant_type"},
 		{"TK-10 client_credentials", with(tokenForm("x", "grant_type", "client_credentials"), nil), 400, "unsupported_grant_type"},
-		{"TK-10 refresh_token", with(tokenForm("x", "grant_type", "refresh_token"), nil), 400, "unsupported_grant_type"},
+		{"TK-10 refresh_token", with(tokenForm("x", "grant_type", "refresh_token"), nil), 400, "invalid_request"},
 		{"TK-10 jwt-bearer", with(tokenForm("x", "grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion", "x"), nil), 400, "unsupported_grant_type"},
 		{"TK-10 exchange", with(tokenForm("x", "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"), nil), 400, "unsupported_grant_type"},
 		{"TK-10 device", with(tokenForm("x", "grant_type", "urn:ietf:params:oauth:grant-type:device_code"), nil), 400, "unsupported_grant_type"},

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/failpoint"
@@ -43,6 +44,7 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return errToken("client is gone")
 	}
+	readable(w.Header(), r, c)
 	if !a.isFor(p.Issuer + PathUserInfo) {
 		return errToken("for other resources")
 	}
@@ -65,19 +67,22 @@ type access struct {
 	Client   protocol.ClientID
 	ACR      protocol.ACR
 	Audience []string // empty: /userinfo; see isFor
-	Scope    string   // space separated, as in the token response
-	IssuedAt int64    // seconds since 1970
+	Details  []protocol.Detail
+	Scope    string // space separated, as in the token response
+	IssuedAt int64  // seconds since 1970
 	Confirm  confirmation
 	Claims   []string // names of what UserInfo holds, for the audit log
 	Person   string   // for the audit log, and for the subjects of data providers
 	SealKey  []byte   // for the audit log
-	UserInfo json.RawMessage
+	// OfflineUntil is set when a family of refresh tokens goes with it.
+	OfflineUntil time.Time `json:",omitzero"`
+	UserInfo     json.RawMessage
 }
 
 func accessOf(g login.Grant) access {
 	return access{
-		Grant: g.ID, Client: g.Client, ACR: g.ACR, Audience: g.Audience, Claims: words(g.Released.Names()),
-		Scope: strings.Join(words(g.Scopes), " "), Person: g.Person, SealKey: g.SealKey,
+		Grant: g.ID, Client: g.Client, ACR: g.ACR, Audience: g.Audience, Details: g.Details, Claims: words(g.Released.Names()),
+		Scope: strings.Join(words(g.Scopes), " "), Person: g.Person, SealKey: g.SealKey, OfflineUntil: g.OfflineUntil,
 	}
 }
 

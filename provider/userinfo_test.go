@@ -31,8 +31,10 @@ func TestUserInfo_DisclosesWhatWasReleased_OIDCCore_5_3(t *testing.T) {
 		}
 		return r
 	}
+	empty := byHeader("POST")
+	empty.Header.Del("Content-Type") // there is no content
 	for name, r := range map[string]*http.Request{
-		"GET": byHeader("GET"), "POST with the header": byHeader("POST"), "POST with the form": post(PathUserInfo, url.Values{"access_token": {access}}),
+		"GET": byHeader("GET"), "POST with the header": byHeader("POST"), "POST without a body": empty, "POST with the form": post(PathUserInfo, url.Values{"access_token": {access}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.audit.events = nil

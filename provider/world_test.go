@@ -35,6 +35,7 @@ const (
 	secret     = "a secret of/more+than 32 bytes: naïve"
 	verifier   = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636 appendix B
 	s256       = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+	day        = 24 * time.Hour
 	canary     = "Élodie-Canary"
 	testPerson = "000102030405060708090a0b0c0d0e0f"
 )
@@ -49,14 +50,17 @@ func TestMain(m *testing.M) {
 
 // world is a provider with in-memory collaborators, behind real HTTP.
 type world struct {
-	t     testing.TB
-	p     *Provider
-	codes *Codes
-	srv   *httptest.Server
-	store *memory
-	keys  *testKeys
-	audit *memoryAudit
-	logs  *lockedBuffer
+	t        testing.TB
+	p        *Provider
+	codes    *Codes
+	srv      *httptest.Server
+	store    *memory
+	families *memoryFamilies
+	keys     *testKeys
+	audit    *memoryAudit
+	live     *liveSessions
+	queue    *memoryQueue
+	logs     *lockedBuffer
 
 	mu       sync.Mutex
 	now      time.Time
@@ -70,9 +74,10 @@ func newWorld(t testing.TB) *world {
 	w := &world{
 		t: t, now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
 		store: &memory{grants: map[Digest]StoredGrant{}, once: map[string]bool{}, revoked: map[login.GrantID]bool{}},
-		keys:  sharedKeys(), audit: &memoryAudit{}, logs: &lockedBuffer{}, set: clients.NewSet(testClients()...),
+		keys:  sharedKeys(), audit: &memoryAudit{}, live: &liveSessions{}, queue: &memoryQueue{}, logs: &lockedBuffer{}, set: clients.NewSet(testClients()...),
 		acrs: []protocol.ACR{protocol.EIDAS1, protocol.EIDAS2},
 	}
+	w.families = &memoryFamilies{families: map[Digest]StoredFamily{}, ended: map[login.GrantID]bool{}, ends: map[protocol.ClientID]time.Time{}, audit: w.audit}
 	clock := func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
 	current := func() *clients.Set { w.mu.Lock(); defer w.mu.Unlock(); return w.set }
 	log := slog.New(slog.NewTextHandler(w.logs, nil))
@@ -80,12 +85,12 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.codes, err = NewCodes(CodesConfig{Issuer: issuer, Clients: current, Grants: w.store, Once: w.store, Sealer: w.keys, Keys: w.keys, Site: site, Now: clock})
+	w.codes, err = NewCodes(CodesConfig{Issuer: issuer, Clients: current, Grants: w.store, Once: w.store, Refresh: w.families, Sealer: w.keys, Keys: w.keys, Site: site, Notices: w.queue, Audit: w.audit, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.p, err = New(Config{
-		Issuer: issuer, Clients: current, Start: w.start, Codes: w.codes, Once: w.store, Keys: w.keys,
+		Issuer: issuer, Clients: current, Start: w.start, Sessions: w.live, Codes: w.codes, Once: w.store, Keys: w.keys,
 		ClientKeys: func(c *clients.Client) (KeySet, error) { return keys.NewStatic(c.JWKS) },
 		Deriver:    w.keys, Audit: w.audit, Site: site, Note: web.Note, Now: clock,
 		Log: log, ACRs: func() []protocol.ACR { w.mu.Lock(); defer w.mu.Unlock(); return w.acrs },
@@ -159,6 +164,12 @@ func testClients() []*clients.Client {
 		with("relaxed", func(c *clients.Client) {
 			c.RequirePKCE, c.RequireNonce, c.RequireState = false, false, false
 			c.RedirectURIs = []string{redirect}
+		}),
+		with("keeper", func(c *clients.Client) { c.RefreshIdle, c.RefreshMax = 30*day, 180*day }),
+		with("keeper2", func(c *clients.Client) { c.RefreshIdle, c.RefreshMax = 30*day, 180*day }),
+		with("constant", func(c *clients.Client) {
+			c.RefreshIdle, c.RefreshMax, c.KeepRefreshToken = 30*day, 180*day, true
+			c.Resources = []string{"https://api.example/v1", "https://tax.example/"}
 		}),
 		with("narrow", func(c *clients.Client) { c.Scopes = []protocol.Scope{"openid", "email"} }),
 		with("rich", func(c *clients.Client) {

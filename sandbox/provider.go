@@ -37,6 +37,8 @@ type ProviderClient struct {
 	ID           string
 	SecretSHA256 [32]byte // SHA-256 of the secret
 	RedirectURIs []string // compared byte for byte
+
+	PostLogoutURIs []string // likewise; none: nobody is sent here to log out
 }
 
 // ProviderConfig is what a sandbox identity provider needs.
@@ -171,6 +173,7 @@ func (p *provider) routes() http.Handler {
 	mux.HandleFunc("GET /jwks", p.serveJWKS)
 	mux.HandleFunc("GET /authorize", p.authorize)
 	mux.HandleFunc("POST /authorize", p.authorize) // OpenID Connect Core 3.1.2.1: both
+	mux.HandleFunc("GET /end-session", p.endSession)
 	mux.HandleFunc("POST /token", p.token)
 	mux.HandleFunc("GET /userinfo", p.userinfo)
 	mux.HandleFunc("POST /userinfo", p.userinfo)
@@ -189,7 +192,7 @@ func (p *provider) metadata() ([]byte, error) {
 			scopes = append(scopes, s)
 		}
 	}
-	return json.Marshal(map[string]any{
+	document := map[string]any{
 		"issuer":                                p.Issuer,
 		"authorization_endpoint":                p.Issuer + "/authorize",
 		"token_endpoint":                        p.Issuer + "/token",
@@ -213,7 +216,13 @@ func (p *provider) metadata() ([]byte, error) {
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false, // the default is true (Discovery section 3)
 		"authorization_response_iss_parameter_supported": true,  // RFC 9207
-	})
+	}
+	for _, c := range p.Clients {
+		if len(c.PostLogoutURIs) > 0 {
+			document["end_session_endpoint"] = p.Issuer + "/end-session"
+		}
+	}
+	return json.Marshal(document)
 }
 
 func (p *provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {

@@ -445,6 +445,26 @@ func TestSignOut_EndsTheSession(t *testing.T) {
 	}
 }
 
+func TestEndSession_ForgetsHerAndSendsHerBack_RPInitiatedLogout_2(t *testing.T) {
+	w := newWorld(t, Tax, protocol.EIDAS1)
+	w.press(w.start(), "identity", "zoe")
+	ask := url.Values{"client_id": {"rp"}, "post_logout_redirect_uri": {"http://rp.example/out"}, "state": {"s&t"}}
+	resp, _ := w.get(w.url + "/end-session?" + ask.Encode())
+	if got := resp.Header.Get("Location"); resp.StatusCode != http.StatusSeeOther || got != "http://rp.example/out?state=s%26t" {
+		t.Errorf("got %d to %s", resp.StatusCode, got)
+	}
+	resp, _ = w.get(w.start("prompt", "none").url)
+	if got := w.sentBack(resp).Get("error"); got != "login_required" {
+		t.Errorf("error %q", got)
+	}
+	for _, uri := range []string{"http://evil.example/", "http://rp.example/out?x=1", ""} {
+		ask.Set("post_logout_redirect_uri", uri)
+		if resp, _ := w.get(w.url + "/end-session?" + ask.Encode()); resp.StatusCode != http.StatusBadRequest || resp.Header.Get("Location") != "" {
+			t.Errorf("%q: got %d to %s", uri, resp.StatusCode, resp.Header.Get("Location"))
+		}
+	}
+}
+
 func TestNewProvider_RefusesWhatIsMissing(t *testing.T) {
 	good := ProviderConfig{
 		ID: Tax, Name: note("x", "x"), Issuer: "http://localhost:8081", ACR: protocol.EIDAS1, Identities: Identities(Tax, testDay),

@@ -2,8 +2,10 @@ package sandbox
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 )
 
 // startPage is the front page, with every account, or the page of one.
@@ -26,6 +28,7 @@ type outcomePage struct {
 	Title, Sentence string
 	Links           []link
 	Issuer          string
+	LogOut          string // where to log out; "": the broker does not say
 }
 
 func (s *service) start(w http.ResponseWriter, r *http.Request) {
@@ -62,9 +65,27 @@ func (s *service) showOutcome(w http.ResponseWriter, r *http.Request) {
 		lang := pickLang(r, nil)
 		t := serviceVocabulary[lang]
 		s.render(w, r, http.StatusOK, "signed-in", outcomePage{
-			outcome: out, Lang: lang, T: t, Title: t.SignedIn, Links: out.Account.links(), Issuer: s.Issuer,
+			outcome: out, Lang: lang, T: t, Title: t.SignedIn, Links: out.Account.links(), Issuer: s.Issuer, LogOut: s.logOut(r.Context(), out),
 		})
 	}
+}
+
+// logOut is where a person logs out of the broker and comes back from to the start
+// page (OpenID Connect RP-Initiated Logout section 2).
+func (s *service) logOut(ctx context.Context, out outcome) string {
+	p, err := s.metadata(ctx)
+	if err != nil {
+		return ""
+	}
+	var more struct {
+		EndSession string `json:"end_session_endpoint"`
+	}
+	if p.Claims(&more) != nil || more.EndSession == "" {
+		return ""
+	}
+	return more.EndSession + "?" + url.Values{
+		"id_token_hint": {out.IDToken}, "post_logout_redirect_uri": {s.BaseURL + "/"},
+	}.Encode()
 }
 
 func (s *service) showError(w http.ResponseWriter, r *http.Request, status int, out outcome) {

@@ -4,11 +4,11 @@ import "github.com/voussoir-id/voussoir/protocol"
 
 // serviceWords are the sentences of the sample service's pages in one language.
 type serviceWords struct {
-	Title, By, Banner, Foot, Lead, SignIn, SignInTo, Ways string
-	SignedIn, Received, Who, Another                      string
-	Passed, Claim, Value, Nothing                         string
-	Arrived, Decoded, Header, Payload, User, Response     string
-	Raw, IDToken, AccessToken, Again, Retry, Developers   string
+	Title, By, Banner, Foot, Lead, SignIn, SignInTo, Ways       string
+	SignedIn, Received, Who, Another                            string
+	Passed, Claim, Value, Nothing                               string
+	Arrived, Decoded, Header, Payload, User, Response           string
+	Raw, IDToken, AccessToken, Again, Retry, LogOut, Developers string
 }
 
 var serviceVocabulary = map[string]serviceWords{
@@ -20,7 +20,7 @@ var serviceVocabulary = map[string]serviceWords{
 		Another: "Another service sees another subject, so that two services cannot compare notes.",
 		Passed:  "What was passed on", Claim: "Claim", Value: "Value", Nothing: "Nothing else was passed on.",
 		Arrived: "How it arrived", Decoded: "ID token, decoded", Header: "Header", Payload: "Payload", User: "User information", Response: "Token response",
-		Raw: "Raw tokens", IDToken: "ID token", AccessToken: "Access token", Again: "Sign in again", Retry: "Try again", Developers: "For developers:",
+		Raw: "Raw tokens", IDToken: "ID token", AccessToken: "Access token", Again: "Sign in again", Retry: "Try again", LogOut: "Log out", Developers: "For developers:",
 	},
 	"fr": {
 		Title: "Services de démonstration", By: "connexion par", Banner: "Bac à sable : toutes les personnes sont inventées",
@@ -30,7 +30,7 @@ var serviceVocabulary = map[string]serviceWords{
 		Another: "Un autre service voit un autre pseudonyme : deux services ne peuvent pas recouper ce qu’ils savent.",
 		Passed:  "Ce qui a été transmis", Claim: "Donnée", Value: "Valeur", Nothing: "Rien d’autre n’a été transmis.",
 		Arrived: "Comment c’est arrivé", Decoded: "Jeton d’identité, décodé", Header: "En-tête", Payload: "Contenu", User: "Réponse de userinfo", Response: "Réponse du point d’accès des jetons",
-		Raw: "Jetons bruts", IDToken: "Jeton d’identité", AccessToken: "Jeton d’accès", Again: "Se connecter de nouveau", Retry: "Réessayer", Developers: "Pour les développeurs :",
+		Raw: "Jetons bruts", IDToken: "Jeton d’identité", AccessToken: "Jeton d’accès", Again: "Se connecter de nouveau", Retry: "Réessayer", LogOut: "Se déconnecter", Developers: "Pour les développeurs :",
 	},
 }
 

@@ -96,7 +96,7 @@ func newWorld(t *testing.T, id protocol.ProviderID, acr protocol.ACR) *world {
 	h, err := NewProvider(ProviderConfig{
 		ID: id, Name: note("Test provider", "Fournisseur d’essai"), Issuer: srv.URL, ACR: acr,
 		Identities: Identities(id, w.clock.now()),
-		Clients:    []ProviderClient{{ID: "rp", SecretSHA256: sha256.Sum256([]byte(testSecret)), RedirectURIs: []string{rpCallback}}},
+		Clients:    []ProviderClient{{ID: "rp", SecretSHA256: sha256.Sum256([]byte(testSecret)), RedirectURIs: []string{rpCallback}, PostLogoutURIs: []string{"http://rp.example/out"}}},
 		Signer:     newTestSigner(t), Now: w.clock.now,
 		Wait: func(_ context.Context, d time.Duration) error { *w.waited = d; return nil },
 	})

@@ -20,14 +20,15 @@ const retryAfter = "10"
 func Codes() []Code {
 	return []Code{
 		FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid,
-		ProviderUnknown, CallbackInvalid, CrossSite, NotFound, MethodNotAllowed, TooLarge, Unavailable, Internal,
+		ProviderUnknown, CallbackInvalid, LogoutInvalid, LogoutRedirectInvalid, CrossSite, NotFound, MethodNotAllowed, TooLarge, Unavailable, Internal,
 	}
 }
 
 // Status is the HTTP status that a code answers; 500 for one that we do not know.
 func (c Code) Status() int {
 	switch c {
-	case FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid, ProviderUnknown, CallbackInvalid:
+	case FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid, ProviderUnknown, CallbackInvalid,
+		LogoutInvalid, LogoutRedirectInvalid:
 		return http.StatusBadRequest
 	case CrossSite:
 		return http.StatusForbidden
@@ -130,6 +131,8 @@ func protocolStatus(c protocol.ErrorCode) int {
 	switch c {
 	case protocol.InvalidClient, protocol.InvalidToken:
 		return http.StatusUnauthorized
+	case protocol.AccessDenied: // RFC 7592 section 2; it never meets a page
+		return http.StatusForbidden
 	case protocol.ServerError:
 		return http.StatusInternalServerError
 	case protocol.TemporarilyUnavailable:

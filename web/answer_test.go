@@ -17,7 +17,8 @@ import (
 func TestErrorPage_EveryCodeHasASentenceInEveryLanguageAndItsStatus(t *testing.T) {
 	status := map[Code]int{
 		FlowUnknown: 400, FlowNotYours: 400, AlreadyAnswered: 400, ClientUnknown: 400, RedirectInvalid: 400,
-		RequestInvalid: 400, ProviderUnknown: 400, CallbackInvalid: 400, CrossSite: 403, NotFound: 404, MethodNotAllowed: 405,
+		RequestInvalid: 400, ProviderUnknown: 400, CallbackInvalid: 400, CrossSite: 403,
+		LogoutInvalid: 400, LogoutRedirectInvalid: 400, NotFound: 404, MethodNotAllowed: 405,
 		TooLarge: 413, Unavailable: 503, Internal: 500,
 	}
 	if len(status) != len(Codes()) {

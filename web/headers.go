@@ -55,6 +55,8 @@ func (s *Site) forms(target string) string {
 	switch scheme := strings.ToLower(u.Scheme); {
 	case scheme == "https", unsafeScheme(scheme):
 		return s.formAction
+	case scheme == "http" && strings.HasPrefix(u.Host, "["):
+		return s.formAction + " http:" // a policy has no way to write [::1] (CSP 3 section 2.3.1)
 	case scheme == "http" && plainHost(u.Host):
 		return s.formAction + " http://" + u.Host
 	case scheme == "http":

@@ -15,8 +15,13 @@ func TestPages_HeadersOfEachPage_FB13_FB19(t *testing.T) {
 	s := newSite(t, io.Discard)
 	forms := map[string]string{
 		"choose": "'self' https:", "choose_notice": "'self' https:", "choose_none": "'self' https:", "consent": "'self' https:",
-		"consent_public": "'self' https:", "consent_law": "'self' https:", "consent_nothing": "'self' https:", "form_post": "'self' https:",
-		"wait": "'none'", "home": "'none'", "error": "'none'",
+		"consent_public": "'self' https:", "consent_law": "'self' https:", "consent_nothing": "'self' https:", "consent_offline": "'self' https:", "form_post": "'self' https:",
+		"wait": "'none'", "home": "'none'", "error": "'none'", "logout": "'self' https:",
+		"logged_out": "'none'", "logged_out_relay": "'none'", "logged_out_nothing": "'none'",
+	}
+	// The one page that loads something from elsewhere names it, origin by origin.
+	frames := map[string]string{
+		"logged_out": "; frame-src https://lib.example https://town.example", "logged_out_relay": "; frame-src https://lib.example",
 	}
 	want := map[string]string{
 		"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
@@ -35,7 +40,7 @@ func TestPages_HeadersOfEachPage_FB13_FB19(t *testing.T) {
 				t.Errorf("Permissions-Policy = %q", w.Header().Get("Permissions-Policy"))
 			}
 			got := nonceSource.ReplaceAllString(w.Header().Get("Content-Security-Policy"), "'nonce-N'")
-			policy := "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action " + forms[name]
+			policy := "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action " + forms[name] + frames[name]
 			if name == "form_post" {
 				policy += "; script-src 'nonce-N'"
 			}
@@ -62,6 +67,7 @@ func TestForms_WhereTheyMayLead(t *testing.T) {
 		{"a service on the web", issuer, "https://lib.example/cb", "'self' https:"},
 		{"no target known", issuer, "", "'self' https:"},
 		{"a native app on loopback, RFC 8252 7.3", issuer, "http://127.0.0.1:51004/cb", "'self' https: http://127.0.0.1:51004"},
+		{"a native app on the other loopback", issuer, "http://[::1]:51004/cb", "'self' https: http:"},
 		{"a native app's own scheme, RFC 8252 7.1", issuer, "com.example.app:/cb", "'self' https: com.example.app:"},
 		{"development", "http://localhost:8080", "http://localhost:8090/cb", "'self' https: http: http://localhost:8090"},
 		{"a script", issuer, "javascript:alert(1)", "'self' https:"},

@@ -23,7 +23,10 @@ var templateFiles embed.FS
 // pageSet is every page in one language, with the words already in it: a page is
 // rendered for each step of each sign-in, and looking up forty messages each
 // time would cost more than the rest of the page.
-type pageSet struct{ choose, consent, failure, formPost, wait, home *template.Template }
+type pageSet struct {
+	choose, consent, failure, formPost, wait, home *template.Template
+	logout, loggedOut                              *template.Template
+}
 
 // word is [[key]] in a template. The message takes its place before the template
 // is parsed, so its placeholders are escaped like any other field.
@@ -36,6 +39,7 @@ func parsePages(langs []string, all map[string]*words, assets map[string]*asset)
 		for name, t := range map[string]**template.Template{
 			"choose": &p.choose, "consent": &p.consent, "error": &p.failure,
 			"form_post": &p.formPost, "wait": &p.wait, "home": &p.home,
+			"logout": &p.logout, "logged_out": &p.loggedOut,
 		} {
 			var err error
 			if *t, err = parsePage(name, lang, langs, all, assets); err != nil {
@@ -181,7 +185,9 @@ type consentView struct {
 	Informs, Obliged          bool
 	Retention, Remember       string
 	Required, Optional        []factView
+	Details                   []string
 	TellsProvider             bool
+	OfflineUntil              string
 }
 
 // factView is a value in the words of the page. Rest is the end of one that may
@@ -198,6 +204,12 @@ func (s *Site) Consent(w http.ResponseWriter, r *http.Request, p ConsentPage) er
 		Informs: p.Basis == "public_task" || p.Basis == "legal_obligation", Obliged: p.Basis == "legal_obligation",
 		Required: in.facts(p.Required), Optional: in.facts(p.Optional),
 		TellsProvider: tellsProvider(p.Required) || tellsProvider(p.Optional),
+	}
+	if p.OfflineUntil != "" {
+		v.OfflineUntil = in.date(p.OfflineUntil)
+	}
+	for _, d := range p.Details {
+		v.Details = append(v.Details, clean(d.In(in.lang)))
 	}
 	v.Retention, _ = in.duration(p.Retention)
 	if text, none := in.duration(p.Remember); !none {

@@ -77,6 +77,7 @@ func samples(s *Site) map[string]Handler {
 		"consent_public":  consent(func(p *ConsentPage) { p.Basis, p.Optional, p.Remember = "public_task", nil, "" }),
 		"consent_law":     consent(func(p *ConsentPage) { p.Basis, p.Change = "legal_obligation", "" }),
 		"consent_nothing": consent(func(p *ConsentPage) { p.Required, p.Optional, p.Remember, p.Retention = nil, nil, "PT0S", "" }),
+		"consent_offline": consent(func(p *ConsentPage) { p.OfflineUntil = "2027-05-22" }),
 		"form_post": func(w http.ResponseWriter, r *http.Request) error {
 			return s.FormPost(w, r, FormPostPage{Client: library, Action: "https://lib.example/cb?x=1&y=2", Fields: []Field{{"code", "abc"}, {"state", `"><x`}, {"iss", issuer}}})
 		},
@@ -84,6 +85,21 @@ func samples(s *Site) map[string]Handler {
 			return s.Wait(w, r, WaitPage{URL: "/login/f1"})
 		},
 		"home": s.Home,
+		"logout": func(w http.ResponseWriter, r *http.Request) error {
+			return s.Logout(w, r, LogoutPage{Client: library, Provider: taxes, Action: "/logout/answer", Form: "SEALED"})
+		},
+		"logged_out": func(w http.ResponseWriter, r *http.Request) error {
+			return s.LoggedOut(w, r, LoggedOutPage{
+				Client: library, Provider: taxes, Next: "https://lib.example/out?a=1&state=s",
+				Frames: []string{"https://lib.example/fc?iss=x&sid=y", "https://town.example/fc"},
+			})
+		},
+		"logged_out_relay": func(w http.ResponseWriter, r *http.Request) error {
+			return s.LoggedOut(w, r, LoggedOutPage{Provider: taxes, Next: "https://idp.example/logout", Relay: true, Frames: []string{"https://lib.example/fc"}})
+		},
+		"logged_out_nothing": func(w http.ResponseWriter, r *http.Request) error {
+			return s.LoggedOut(w, r, LoggedOutPage{Nothing: true})
+		},
 		"error": func(http.ResponseWriter, *http.Request) error {
 			return &Problem{Code: FlowNotYours, Back: &Back{Client: library, URL: "https://lib.example/cb?error=access_denied&state=1"}}
 		},
@@ -162,6 +178,9 @@ func TestPages_EveryPageIsSoundForEveryone(t *testing.T) {
 				}
 				for _, a := range []string{"src", "href"} {
 					v := n.attr(a)
+					if n.name == "iframe" && n.has("hidden") && n.attr("title") != "" {
+						continue // the policy says from where, see headers_test.go
+					}
 					if n.name != "a" && v != "" && !strings.HasPrefix(v, "/static/") {
 						t.Errorf("%s/%s: <%s> loads %q", name, lang, n.name, v)
 					}
@@ -276,6 +295,25 @@ func TestConsent_WhatAPersonMustSee(t *testing.T) {
 	}
 }
 
+func TestConsent_ShowsWhatElseIsAskedFor_RFC9396(t *testing.T) {
+	s := newSite(t, io.Discard)
+	show := func(details ...protocol.Text) string {
+		h := s.Page("x", func(w http.ResponseWriter, r *http.Request) error {
+			return s.Consent(w, r, ConsentPage{Client: protocol.Text{"en": "Library"}, Basis: "consent", Action: "/a", Details: details})
+		})
+		return parse(t, get(h, "/login/f1", "en").Body.String()).text()
+	}
+	read := show(protocol.Text{"en": "Issue a permit <b>now</b>", "fr": "x"}, protocol.Text{"fr": "Une phrase en français"})
+	for _, want := range []string{"The service would also be allowed this: Issue a permit <b>now</b>", "Une phrase en français"} {
+		if !strings.Contains(read, want) {
+			t.Errorf("%q is missing in: %s", want, read)
+		}
+	}
+	if strings.Contains(show(), "also be allowed") {
+		t.Error("a heading without details")
+	}
+}
+
 func TestConsent_TheWordsFollowTheLegalBasis(t *testing.T) {
 	tests := []struct{ name, sample, lang, want, never string }{
 		{"consent asks", "consent", "en", "Nothing is passed on unless you agree. You can refuse.", "Continue"},
@@ -283,6 +321,10 @@ func TestConsent_TheWordsFollowTheLegalBasis(t *testing.T) {
 		{"a public task informs in French", "consent_public", "fr", "remplit une mission de service public", "J’accepte"},
 		{"an obligation informs", "consent_law", "en", "The law obliges City library to receive these details", "I agree"},
 		{"a public task that is not remembered", "consent_public", "en", "You will see this page each time", "remembered"},
+		{"to come back without her", "consent_offline", "en", "If you agree, City library may also come back here in your name without you, and without asking you again, until 22 May 2027.", "while you were away"},
+		{"to come back without her, in French", "consent_offline", "fr", "sans vous redemander, jusqu’au 22 mai 2027. ", "sans vous le redire"},
+		{"and each time", "consent_offline", "en", "You will also see this page each time City library wants to be able to come back without you.", "without telling you again"},
+		{"not to come back", "consent", "en", "I agree", "While you are away"},
 		{"nothing but a pseudonym", "consent_nothing", "en", "Nothing about you but a pseudonym of this service.", "Optional"},
 		{"nothing remembered, nothing said of how long", "consent_nothing", "en", "It is not remembered. You are asked each time you sign in.", "not at all"},
 	}

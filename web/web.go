@@ -19,20 +19,23 @@ type Code string
 
 // The codes, with the status that each answers.
 const (
-	FlowUnknown      Code = "flow_unknown"       // 400: too long ago, or never was
-	FlowNotYours     Code = "flow_not_yours"     // 400: another browser started it, or cookies are off
-	AlreadyAnswered  Code = "already_answered"   // 400: this sign-in is over
-	ClientUnknown    Code = "client_unknown"     // 400
-	RedirectInvalid  Code = "redirect_invalid"   // 400: redirect_uri missing or not registered
-	RequestInvalid   Code = "request_invalid"    // 400: malformed, duplicated or oversized parameters
-	ProviderUnknown  Code = "provider_unknown"   // 400: not a provider that may be chosen here
-	CallbackInvalid  Code = "callback_invalid"   // 400: an answer from a provider that nobody asked for
-	CrossSite        Code = "cross_site"         // 403: the form was sent from another site
-	NotFound         Code = "not_found"          // 404
-	MethodNotAllowed Code = "method_not_allowed" // 405
-	TooLarge         Code = "too_large"          // 413
-	Unavailable      Code = "unavailable"        // 503 with Retry-After: a store or key cannot be reached
-	Internal         Code = "internal"           // 500
+	FlowUnknown     Code = "flow_unknown"     // 400: too long ago, or never was
+	FlowNotYours    Code = "flow_not_yours"   // 400: another browser started it, or cookies are off
+	AlreadyAnswered Code = "already_answered" // 400: this sign-in is over
+	ClientUnknown   Code = "client_unknown"   // 400
+	RedirectInvalid Code = "redirect_invalid" // 400: redirect_uri missing or not registered
+	RequestInvalid  Code = "request_invalid"  // 400: malformed, duplicated or oversized parameters
+	ProviderUnknown Code = "provider_unknown" // 400: not a provider that may be chosen here
+	CallbackInvalid Code = "callback_invalid" // 400: an answer from a provider that nobody asked for
+	LogoutInvalid   Code = "logout_invalid"   // 400: a request to log out that cannot be trusted
+
+	LogoutRedirectInvalid Code = "logout_redirect_invalid" // 400: post_logout_redirect_uri is not registered
+	CrossSite             Code = "cross_site"              // 403: the form was sent from another site
+	NotFound              Code = "not_found"               // 404
+	MethodNotAllowed      Code = "method_not_allowed"      // 405
+	TooLarge              Code = "too_large"               // 413
+	Unavailable           Code = "unavailable"             // 503 with Retry-After: a store or key cannot be reached
+	Internal              Code = "internal"                // 500
 )
 
 // Problem is an error for a person. Err is logged, never shown.
@@ -93,6 +96,7 @@ const (
 	NoticeTooOld       NoticeCode = "too_old"
 	NoticeBadIdentity  NoticeCode = "bad_identity"
 	NoticeMissingClaim NoticeCode = "missing_claim"
+	NoticeSignedOut    NoticeCode = "signed_out" // she logged out while the visit was open
 )
 
 // Notice is a sentence about a provider.
@@ -111,11 +115,15 @@ type ConsentPage struct {
 	Basis     string // consent | public_task | legal_obligation: which words
 	Retention string // ISO 8601, how long the service keeps the data; "" unknown
 	Remember  string // ISO 8601, how long the answer is remembered; "" or zero: not
-	Required  []ClaimValue
-	Optional  []ClaimValue
-	Action    string
-	Change    string // a form that posts here goes back to the choice page; "" hides it
-	ReturnURI string // as in ChoosePage
+	// OfflineUntil is the last day on which the service may come back while she is
+	// away, YYYY-MM-DD; "" when it may not.
+	OfflineUntil string
+	Required     []ClaimValue
+	Optional     []ClaimValue
+	Details      []protocol.Text // what else the service would be allowed, a sentence each
+	Action       string
+	Change       string // a form that posts here goes back to the choice page; "" hides it
+	ReturnURI    string // as in ChoosePage
 }
 
 // ClaimValue is a claim with the value that will leave, as the service gets it.

@@ -198,6 +198,7 @@ func (p *program) demoProvider(ctx context.Context, d *demonstration, c *config.
 		ID: id, Name: ours.Name, Issuer: ours.Issuer, ACR: level, Identities: sandbox.Identities(id, p.now()),
 		Clients: []sandbox.ProviderClient{{
 			ID: ours.ClientID, SecretSHA256: sha256.Sum256([]byte(ours.ClientSecret)), RedirectURIs: []string{ours.RedirectURI},
+			PostLogoutURIs: []string{c.Issuer + "/logout/return"},
 		}},
 		Signer: ring, Now: p.now, Log: events,
 	})

@@ -20,7 +20,11 @@ func (p *program) keys() *cobra.Command {
 		Use:   "keys",
 		Short: "List, rotate and revoke signing keys",
 		Long: "keys works on the key file in the data folder, also while the broker runs: it takes over a change within\n" +
-			"ten seconds. Every change is an entry in the audit log.",
+			"ten seconds. Where a signer holds the keys (keys.signer), its token is changed with the file. Every change is\n" +
+			"an entry in the audit log.\n\n" +
+			"There are keys for three uses: services verify our tokens by those at /jwks, identity providers verify our\n" +
+			"client assertions by those at /jwks/providers, and SAML providers, where there are any, know those in our\n" +
+			"metadata. Each has an active key, which signs, and a next one.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return usageError("keys list, keys rotate or keys revoke") },
 	}
@@ -38,9 +42,9 @@ func (p *program) keysList() *cobra.Command {
 				return p.printJSON(describe(r.Keys()))
 			}
 			w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "KEY\tALGORITHM\tSTATE\tCREATED\tACTIVATED\tENDED")
+			fmt.Fprintln(w, "KEY\tALGORITHM\tFOR\tIN\tSTATE\tCREATED\tACTIVATED\tENDED")
 			for _, k := range describe(r.Keys()) {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.KID, k.Alg, k.State, k.Created, orDash(k.Activated), orDash(k.Ended))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.KID, k.Alg, k.For, orDash(k.In), k.State, k.Created, orDash(k.Activated), orDash(k.Ended))
 			}
 			return w.Flush()
 		})
@@ -53,26 +57,40 @@ func (p *program) keysRotate() *cobra.Command {
 		Use: "rotate --config FILE", Short: "Make the next key the active one", Args: cobra.NoArgs,
 		Long: "rotate makes the next key of an algorithm the active one, retires the active one (its private part is\n" +
 			"destroyed, its public part stays published for 30 days) and publishes a new next key. It refuses within a day\n" +
-			"of the rotation before: services must have had time to see the next key.",
+			"of the rotation before: services must have had time to see the next key. Where a signer holds the keys and\n" +
+			"cannot be reached, it changes nothing.\n\n" +
+			"For SAML (--for saml), SAML-RS256 signs our requests and SAML-OAEP opens assertions: a day is not enough there,\n" +
+			"each provider must have fetched our metadata since the rotation before.",
 	}
 	file := configFlag(c)
-	alg := c.Flags().String("alg", "ES256", "the `ALGORITHM`: ES256, EdDSA, PS256 or RS256")
+	alg := c.Flags().String("alg", "ES256", "the `ALGORITHM`: ES256, EdDSA, PS256 or RS256; for saml SAML-RS256 or SAML-OAEP")
+	use := c.Flags().String("for", "services", "whose keys: of `services` (tokens), providers (our client assertions) or saml")
 	early := c.Flags().Bool("early", false, "rotate although services may not know the next key yet: some sign-ins may fail")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		verifies, ok := map[string]keys.Use{"services": keys.ForServices, "providers": keys.ForProviders, "saml": keys.ForSAML}[*use]
+		if !ok {
+			return usageError("--for services, --for providers or --for saml")
+		}
+		if saml := *alg == keys.SAMLSigning || *alg == keys.SAMLDecryption; saml != (verifies == keys.ForSAML) {
+			return usageError("--for saml goes with --alg SAML-RS256 or --alg SAML-OAEP, and they with it")
+		}
 		return p.withRing(cmd.Context(), *file, func(r *keys.Ring) error {
-			if known := knownFrom(r, *alg); !*early && p.now().Before(known) {
-				return fmt.Errorf("services may not know the next %s key yet: wait until %s (or --early; a key that somebody else may have is a case for keys revoke)",
-					*alg, known.UTC().Format(time.RFC3339))
+			if known := r.KnownFrom(verifies, *alg); !*early && p.now().Before(known) {
+				return fmt.Errorf("%s may not know the next %s key yet: wait until %s (or --early; a key that somebody else may have is a case for keys revoke)",
+					*use, *alg, known.UTC().Format(time.RFC3339))
 			}
-			err := r.Rotate(cmd.Context(), *alg)
+			err := r.Rotate(cmd.Context(), verifies, *alg)
+			if errors.Is(err, keys.ErrUnavailable) {
+				return fmt.Errorf("nothing was rotated: %w", err)
+			}
 			if errors.Is(err, keys.ErrNoKey) {
-				return fmt.Errorf("there are no keys for %s: see keys list", *alg)
+				return fmt.Errorf("there are no keys for %s of %s: see keys list", *alg, *use)
 			}
 			if err != nil {
 				return err
 			}
 			for _, k := range r.Keys() {
-				if k.Alg == *alg && k.State == keys.Active {
+				if k.Alg == *alg && k.Use == verifies && k.State == keys.Active {
 					fmt.Fprintf(p.out, "%s is the active %s key now\n", k.KID, k.Alg)
 				}
 			}
@@ -82,25 +100,13 @@ func (p *program) keysRotate() *cobra.Command {
 	return c
 }
 
-// publishedFor is how long a key is published before it signs, so that whoever
-// keeps our keys for a day has it.
-const publishedFor = 24 * time.Hour
-
-// knownFrom is when services know the next key of alg.
-func knownFrom(r *keys.Ring, alg string) (at time.Time) {
-	for _, k := range r.Keys() {
-		if k.Alg == alg && k.State == keys.Next {
-			at = k.Created.Add(publishedFor)
-		}
-	}
-	return at
-}
-
 func (p *program) keysRevoke() *cobra.Command {
 	c := &cobra.Command{
 		Use: "revoke --config FILE KEY", Short: "Withdraw a key at once", Args: oneKey,
 		Long: "revoke takes a key out of the published set at once and destroys its private part: for a key that somebody\n" +
-			"else may have. The next key takes the place of an active one. ID tokens that it signed no longer verify.",
+			"else may have. The next key takes the place of an active one. ID tokens that it signed no longer verify. It is\n" +
+			"in force at once even where a signer holds the keys and cannot be reached; the broker then has it destroy the\n" +
+			"private part as soon as it is back.",
 	}
 	file := configFlag(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -162,6 +168,8 @@ func (p *program) withRing(ctx context.Context, file string, do func(*keys.Ring)
 type keyLine struct {
 	KID       string `json:"kid"`
 	Alg       string `json:"alg"`
+	For       string `json:"for"`          // services | providers | saml
+	In        string `json:"in,omitempty"` // where its private part is: file | signer; empty: nowhere any more
 	State     string `json:"state"`
 	Created   string `json:"created"`
 	Activated string `json:"activated,omitempty"`
@@ -177,7 +185,17 @@ func describe(ks []keys.Description) []keyLine {
 	}
 	out := []keyLine{}
 	for _, k := range ks {
-		out = append(out, keyLine{k.KID, k.Alg, string(k.State), at(k.Created), at(k.Activated), at(k.Ended)})
+		line := keyLine{k.KID, k.Alg, "services", "", string(k.State), at(k.Created), at(k.Activated), at(k.Ended)}
+		if k.Use != keys.ForServices {
+			line.For = string(k.Use)
+		}
+		switch {
+		case k.InSigner:
+			line.In = "signer"
+		case k.State == keys.Next || k.State == keys.Active:
+			line.In = "file"
+		}
+		out = append(out, line)
 	}
 	return out
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
 	"github.com/voussoir-id/voussoir/keys"
+	"github.com/voussoir-id/voussoir/signer"
 	"github.com/voussoir-id/voussoir/store/sql"
 )
 
@@ -37,8 +38,13 @@ func openRing(ctx context.Context, c *config.Loaded, records *sql.Records, event
 			return nil, err
 		}
 	}
+	external, err := openSigner(c)
+	if err != nil {
+		return nil, err
+	}
 	ring, err := keys.Open(ctx, keys.Config{
-		File: filepath.Join(c.Data, keyFile), Secret: secret, MustExist: entries > 0, Algs: signingAlgs(c), Now: now,
+		File: filepath.Join(c.Data, keyFile), Secret: secret, MustExist: entries > 0,
+		Algs: signingAlgs(c), ProviderAlgs: []string{"ES256"}, SAML: len(c.SAML) > 0, Signer: external, Now: now,
 	})
 	if err != nil {
 		return nil, err
@@ -53,6 +59,15 @@ func openRing(ctx context.Context, c *config.Loaded, records *sql.Records, event
 		return nil, err
 	}
 	return ring, nil
+}
+
+// openSigner is the process that holds the signing keys, nil when they are in the
+// key file. It connects to nobody yet.
+func openSigner(c *config.Loaded) (keys.Signer, error) {
+	if c.KeysSigner == "" {
+		return nil, nil
+	}
+	return signer.NewClient(signer.ClientConfig{Socket: c.KeysSigner})
 }
 
 // ownKeys refuses to work on the keys of another user. A key file is written

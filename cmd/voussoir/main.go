@@ -40,7 +40,7 @@ func main() {
 	// What libraries log by themselves may quote a request; ours goes to loggers of
 	// our own.
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	p := &program{out: os.Stdout, err: os.Stderr, getenv: os.Getenv, now: time.Now}
+	p := &program{out: os.Stdout, err: os.Stderr, getenv: os.Getenv, now: clock()}
 	os.Exit(p.run(context.Background(), os.Args[1:]))
 }
 
@@ -58,7 +58,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		PersistentPreRun:  func(*cobra.Command, []string) { started = true },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}
-	root.AddCommand(p.demo(), p.serve(), p.check(), p.keys(), p.version(), p.schema())
+	root.AddCommand(p.demo(), p.serve(), p.check(), p.keys(), p.clients(), p.version(), p.schema())
 	root.SetArgs(args)
 	root.SetOut(p.out)
 	root.SetErr(p.err)

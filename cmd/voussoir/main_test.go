@@ -187,6 +187,7 @@ func TestRoutes(t *testing.T) {
 		{"discovery", "GET", "/.well-known/openid-configuration", host, 200, `"issuer":"http://` + host + `"`},
 		{"RFC 8414 metadata", "GET", "/.well-known/oauth-authorization-server", host, 200, `"issuer"`},
 		{"keys", "GET", "/jwks", host, 200, `"keys"`},
+		{"keys for providers", "GET", "/jwks/providers", host, 200, `"keys":[{`},
 		{"alive, under any host", "GET", "/healthz", "10.0.0.7", 200, "ok"},
 		{"ready, after a real write", "GET", "/readyz", host, 200, "ready"},
 		{"a path that is nobody's", "GET", "/nowhere", host, 404, `data-code="not_found"`},

@@ -13,14 +13,13 @@ import (
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
-	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/provider"
 )
 
 // keysEvery is how often the broker looks whether a command has changed the keys.
 const keysEvery = 10 * time.Second
 
-// reload replaces clients, policies and providers by those of a new
+// reload replaces clients, policies, providers and certificates by those of a new
 // configuration, at once, for the requests that begin from now on. On any error
 // nothing changes.
 func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
@@ -30,19 +29,30 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 	}{
 		{"issuer", c.Issuer != b.started.Issuer}, {"listen", c.Listen != b.started.Listen},
 		{"development", c.Development != b.started.Development}, {"data", c.Data != b.started.Data},
+		{"tls", (c.TLS == nil) != (b.started.TLS == nil)},
+		{"client_certificates", !sameCertificates(c.ClientCertificates, b.started.ClientCertificates)},
+		{"keys.signer", c.KeysSigner != b.started.KeysSigner},
 	} {
 		if s.changed {
 			return fmt.Errorf("%s has changed, which needs a restart", s.name)
 		}
 	}
-	next, err := newSnapshot(c, outside{Signer: b.ring, SAMLKeys: b.ring, Once: b.records, Now: b.now, Log: b.events})
+	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: b.now, Log: b.events})
 	if err != nil {
 		return err
 	}
 	for _, alg := range next.algs {
 		if !slices.Contains(signingAlgs(b.started), alg) {
-			return fmt.Errorf("a client or provider wants %s, for which there is no key yet: that needs a restart", alg)
+			return fmt.Errorf("a client wants %s, for which there is no key yet: that needs a restart", alg)
 		}
+	}
+	if len(c.SAML) > 0 && len(b.started.SAML) == 0 {
+		return errors.New("a SAML provider is there, for which there are no keys yet: the first one needs a restart")
+	}
+	b.changing.Lock() // nobody registers between the reading of the registrations and their use
+	defer b.changing.Unlock()
+	if err := b.join(ctx, next); err != nil {
+		return err
 	}
 	if err := b.recordConfig(ctx, next); err != nil {
 		return err
@@ -116,15 +126,21 @@ func (b *broker) takeOverKeys(ctx context.Context) {
 	if err == nil {
 		err = syncKeys(ctx, b.ring, b.records, b.events)
 	}
+	if rerr := b.takeOverRegistrations(ctx); rerr != nil && ctx.Err() == nil {
+		b.events.LogAttrs(ctx, slog.LevelError, "registrations were not taken over", slog.Bool("alarm", true), slog.String("error", rerr.Error()))
+	}
 	if err != nil && ctx.Err() == nil {
 		b.events.LogAttrs(ctx, slog.LevelError, "the key file was not taken over", slog.Bool("alarm", true), slog.String("error", err.Error()))
 	}
 }
 
 // signingAlgs are the algorithms that the keys must have: those of the clients,
-// and ES256, which new clients get.
+// ES256, which new clients get, and what those may want that register by API.
 func signingAlgs(c *config.Loaded) []string {
 	algs := []string{"ES256"}
+	if len(c.Initial) > 0 {
+		algs = config.RegisteredAlgs()
+	}
 	for _, client := range c.Clients.All() {
 		for _, alg := range client.SigningAlgs() {
 			if !slices.Contains(algs, alg) {
@@ -132,22 +148,30 @@ func signingAlgs(c *config.Loaded) []string {
 			}
 		}
 	}
-	if len(c.SAML) > 0 {
-		algs = append(algs, keys.SAMLSigning, keys.SAMLDecryption)
-	}
 	return algs
 }
 
-// ping is nil when a visit could begin and a consent could be recorded now.
+// ping is nil when a visit could begin, a consent could be recorded and a token
+// signed now.
 func (b *broker) ping(ctx context.Context) error {
-	return errors.Join(b.records.Ping(ctx), b.flows.Ping(ctx))
+	err := errors.Join(b.records.Ping(ctx), b.flows.Ping(ctx))
+	if failed := b.ring.Ready(ctx); failed != nil {
+		err = errors.Join(err, fmt.Errorf("%w: %w", errNoSigning, failed))
+	}
+	return err
 }
 
-// readiness answers /readyz with a real write, at most once a second however
-// often it is asked: it is open to everyone.
+// errNoSigning is the one reason that /readyz gives: it helps whoever has to
+// decide which process to look at, and nobody else.
+var errNoSigning = errors.New("nothing can be signed")
+
+// readiness answers /readyz with a real write and, where a signer holds the keys,
+// real signatures, at most once a second however often it is asked: it is open to
+// everyone.
 type readiness struct {
 	ping func(context.Context) error
 	now  func() time.Time
+	log  *slog.Logger
 
 	mu   sync.Mutex // held during a ping; guards what follows
 	last time.Time
@@ -159,17 +183,33 @@ func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if now := p.now(); now.Sub(p.last) >= time.Second || now.Before(p.last) {
 		// Not the request's context: its end must not count as a failure.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
+		was := p.err
 		p.last, p.err = now, p.ping(ctx)
 		cancel()
+		p.note(r.Context(), was)
 	}
 	err := p.err
 	p.mu.Unlock()
 	if err != nil {
 		w.Header().Set("Retry-After", "5")
-		plain(w, http.StatusServiceUnavailable, "not ready") // the reason is in the log, not for everyone
+		text := "not ready" // the whole reason is in the log, not for everyone
+		if errors.Is(err, errNoSigning) {
+			text += ": " + errNoSigning.Error()
+		}
+		plain(w, http.StatusServiceUnavailable, text)
 		return
 	}
 	plain(w, http.StatusOK, "ready")
+}
+
+// note logs a change for the worse or the better, once.
+func (p *readiness) note(ctx context.Context, was error) {
+	switch {
+	case was == nil && p.err != nil:
+		p.log.LogAttrs(ctx, slog.LevelError, "not ready", slog.Bool("alarm", true), slog.String("error", p.err.Error()))
+	case was != nil && p.err == nil:
+		p.log.LogAttrs(ctx, slog.LevelInfo, "ready again")
+	}
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -18,14 +18,14 @@ import (
 )
 
 // addSAML puts the SAML providers among the others, where the file has them.
-func (s *snapshot) addSAML(entries []federation.Entry, c *config.Loaded, calls outbound.Config, o outside) ([]federation.Entry, error) {
+func (s *snapshot) addSAML(entries []federation.Entry, c *config.Loaded, o outside) ([]federation.Entry, error) {
 	if o.SAMLKeys == nil || o.Once == nil {
 		o.SAMLKeys, o.Once = noSAML{}, noSAML{}
 	}
 	s.saml = map[protocol.ProviderID]*saml.Provider{}
 	for _, p := range c.SAML {
 		cfg := p.Config
-		cfg.Client, cfg.Check, cfg.Now, cfg.Log = outbound.New(calls), identity.Identity.Normalise, o.Now, o.Log
+		cfg.Client, cfg.Check, cfg.Now, cfg.Log = outbound.New(calls(c)), identity.Identity.Normalise, o.Now, o.Log
 		cfg.Keys, cfg.Once = o.SAMLKeys, o.Once
 		idp, err := saml.New(cfg)
 		if err != nil {

@@ -40,8 +40,8 @@ func (p *program) serve() *cobra.Command {
 		Use:   "serve --config FILE",
 		Short: "Run the broker",
 		Long: "serve runs the broker until SIGTERM or SIGINT, and then lets the requests under way finish (20 s at most).\n" +
-			"SIGHUP reloads clients, policies and providers; a file with mistakes changes nothing. Logs go to standard\n" +
-			"error, one JSON object a line.",
+			"SIGHUP reloads clients, policies, providers and certificates; a file with mistakes changes nothing. Logs go\n" +
+			"to standard error, one JSON object a line.",
 		Args: cobra.NoArgs,
 	}
 	file := configFlag(c)
@@ -85,7 +85,7 @@ func (p *program) serveUntilSignal(ctx context.Context, c *config.Loaded, events
 	defer b.close()
 	events.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("issuer", c.Issuer), slog.String("listen", c.Listen),
 		slog.String("version", release), slog.String("config", c.Digest))
-	return b.serve(ctx, stop, listener, load)
+	return b.serve(ctx, stop, b.speakTLS(listener), load)
 }
 
 // serve answers on listener until ctx ends, then drains. A second signal ends

@@ -219,9 +219,9 @@ func TestReload(t *testing.T) {
 			}
 		}
 	}
-	// The start and the three reloads that held; the key that is active, the next, and
-	// the secrets that derive and seal.
-	if kinds[audit.ConfigLoaded] != 4 || kinds[audit.KeyGenerated] != 4 {
+	// The start and the three reloads that held; for services and for providers the key
+	// that is active and the next; and the secrets that derive and seal.
+	if kinds[audit.ConfigLoaded] != 4 || kinds[audit.KeyGenerated] != 6 {
 		t.Errorf("on record: %v", kinds)
 	}
 	if strings.Contains(events.String(), "demo-secret") {
@@ -256,7 +256,14 @@ func TestKeys(t *testing.T) {
 		}
 		return out
 	}
-	states := func(s string) (n int) { return strings.Count(list(), " "+s+" ") }
+	states := func(s string) (n int) {
+		for line := range strings.Lines(list()) {
+			if f := strings.Fields(line); f[2] == "services" && f[4] == s {
+				n++
+			}
+		}
+		return n
+	}
 	if states("active") != 1 || states("next") != 1 {
 		t.Fatalf("at first:\n%s", list())
 	}
@@ -271,7 +278,7 @@ func TestKeys(t *testing.T) {
 	}
 	kid := ""
 	for _, line := range strings.Split(list(), "\n") {
-		if strings.Contains(line, " active ") {
+		if strings.Contains(line, " active ") && strings.Contains(line, " services ") {
 			kid = strings.Fields(line)[0]
 		}
 	}
@@ -283,6 +290,15 @@ func TestKeys(t *testing.T) {
 	}
 	if code, _, errs := say(t, "keys", "revoke", "--config", file, "none"); code != exitFailure || !strings.Contains(errs, "no key with this id") {
 		t.Errorf("revoke of nothing: exit %d: %s", code, errs)
+	}
+	if code, _, errs := say(t, "keys", "rotate", "--early", "--for", "providers", "--config", file); code != exitOK {
+		t.Errorf("rotate for providers: exit %d: %s", code, errs)
+	}
+	if states("active") != 1 || states("retired") != 1 || strings.Count(list(), " retired ") != 2 {
+		t.Errorf("after a rotation for providers:\n%s", list())
+	}
+	if code, _, errs := say(t, "keys", "rotate", "--for", "friends", "--config", file); code != exitUsage {
+		t.Errorf("rotate for friends: exit %d: %s", code, errs)
 	}
 	if code, _, errs := say(t, "keys", "rotate", "--alg", "RS256", "--config", file); code != exitFailure || !strings.Contains(errs, "no keys for RS256") {
 		t.Errorf("rotate of nothing: exit %d: %s", code, errs)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +22,7 @@ import (
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/provider"
+	"github.com/voussoir-id/voussoir/registration"
 )
 
 // snapshot is everything that a reload of the configuration replaces, at once.
@@ -33,6 +36,16 @@ type snapshot struct {
 	keySets   map[protocol.ClientID]provider.KeySet // of clients whose keys we need
 	acrs      []protocol.ACR                        // that some provider reaches
 	algs      []string                              // that we sign with for services
+
+	tls         *tls.Certificate // our own; nil: we speak http
+	authorities *x509.CertPool   // that issue certificates of clients; nil: none
+	// Services that registered by API are among clients and keySets too.
+	loaded       *config.Loaded
+	tokens       []registration.Token
+	registered   map[protocol.ClientID]registration.Registration // those in force
+	outOfService map[protocol.ClientID]registration.Registration // those that loaded does not allow
+	joined       map[protocol.ClientID]*clients.Client           // registered, as clients
+	toClients    *http.Client                                    // to fetch their keys
 }
 
 // outside is what the parts of a snapshot need to talk to others.
@@ -49,13 +62,16 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	s := &snapshot{
 		digest: c.Digest, clients: c.Clients, policies: c.Policies,
 		keySets: map[protocol.ClientID]provider.KeySet{}, algs: signingAlgs(c),
+		loaded: c, tokens: tokensOf(c), toClients: outbound.New(calls(c)),
 	}
-	calls := outbound.Config{AllowPrivate: c.Private, AllowHTTP: c.Development}
-	entries, err := providers(c, calls, o)
+	if s.tls = c.TLS; c.ClientCertificates != nil {
+		s.authorities = c.ClientCertificates.Authorities
+	}
+	entries, err := providers(c, calls(c), o)
 	if err != nil {
 		return nil, err
 	}
-	if entries, err = s.addSAML(entries, c, calls, o); err != nil {
+	if entries, err = s.addSAML(entries, c, o); err != nil {
 		return nil, err
 	}
 	s.directory = federation.NewDirectory(entries...)
@@ -64,12 +80,11 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 			s.acrs = append(s.acrs, level)
 		}
 	}
-	toClients := outbound.New(calls)
 	for _, client := range c.Clients.All() {
-		if client.AuthMethod != clients.PrivateKeyJWT && client.RequestObjectSigningAlg == "" && len(client.EncryptionAlgs()) == 0 {
+		if !needsKeys(client) {
 			continue
 		}
-		set, err := clientKeys(client, toClients, o.Now)
+		set, err := clientKeys(client, s.toClients, o.Now)
 		if err != nil {
 			return nil, fmt.Errorf("client %s: %w", client.ID, err)
 		}
@@ -97,6 +112,16 @@ func providers(c *config.Loaded, calls outbound.Config, o outside) ([]federation
 		entries = append(entries, federation.Entry{Description: idp.Description(), Provider: idp})
 	}
 	return entries, nil
+}
+
+// calls says where our calls may go.
+func calls(c *config.Loaded) outbound.Config {
+	return outbound.Config{AllowPrivate: c.Private, AllowHTTP: c.Development}
+}
+
+// needsKeys reports whether we use public keys of this client.
+func needsKeys(c *clients.Client) bool {
+	return c.AuthMethod == clients.PrivateKeyJWT || c.AuthMethod == clients.SelfSignedTLS || c.RequestObjectSigningAlg != "" || len(c.EncryptionAlgs()) > 0
 }
 
 func clientKeys(c *clients.Client, calls *http.Client, now func() time.Time) (provider.KeySet, error) {

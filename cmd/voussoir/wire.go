@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/notices"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/provider"
@@ -34,16 +36,19 @@ const (
 
 // broker is a wired broker. Its owner calls handler, run and close.
 type broker struct {
-	handler http.Handler
-	started *config.Loaded // what cannot change without a restart
-	current atomic.Pointer[snapshot]
-	ring    *keys.Ring
-	records *sql.Records
-	flows   *sql.Flows
-	log     *audit.Log
-	events  *slog.Logger
-	now     func() time.Time
-	undo    []func() // in the order of opening
+	handler  http.Handler
+	started  *config.Loaded // what cannot change without a restart
+	current  atomic.Pointer[snapshot]
+	changing sync.Mutex // held by whoever replaces current
+	ring     *keys.Ring
+	records  *sql.Records
+	flows    *sql.Flows
+	log      *audit.Log
+	notices  *notices.Queue
+	kinds    map[string]notices.Kind
+	events   *slog.Logger
+	now      func() time.Time
+	undo     []func() // in the order of opening
 }
 
 // wire builds a broker, from the keys at the bottom to the routes at the top.
@@ -88,8 +93,11 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	}
 
 	// What a reload replaces. The configuration is on record before it holds.
-	first, err := newSnapshot(c, outside{Signer: b.ring, SAMLKeys: b.ring, Once: b.records, Now: now, Log: events})
+	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: now, Log: events})
 	if err != nil {
+		return nil, err
+	}
+	if err := b.join(ctx, first); err != nil {
 		return nil, err
 	}
 	if err := b.recordConfig(ctx, first); err != nil {
@@ -113,12 +121,20 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err != nil {
 		return nil, err
 	}
-	codes, err := provider.NewCodes(provider.CodesConfig{
-		Issuer: c.Issuer, Clients: currentClients, Grants: b.flows, Once: b.records, Sealer: b.ring, Keys: b.ring, Site: site, Now: now,
+	b.notices, err = notices.New(notices.Config{
+		Store: b.records, Client: func() *http.Client { return b.current.Load().toClients }, Now: now, Log: events,
 	})
 	if err != nil {
 		return nil, err
 	}
+	codes, err := provider.NewCodes(provider.CodesConfig{
+		Issuer: c.Issuer, Clients: currentClients, Grants: b.flows, Once: b.records, Refresh: b.records, Sealer: b.ring, Keys: b.ring, Site: site,
+		Notices: b.notices, Audit: b.log, Now: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.kinds = map[string]notices.Kind{provider.NoticeLogout: codes}
 	visits, err := login.New(login.Config{
 		Flows: b.flows, Sessions: b.flows, Sealer: b.ring,
 		Policies:  func() *policies.Table { return b.current.Load().policies },
@@ -130,19 +146,27 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err != nil {
 		return nil, err
 	}
+	registrar, err := b.newRegistrar(c)
+	if err != nil {
+		return nil, err
+	}
 	op, err := provider.New(provider.Config{
 		Issuer: c.Issuer, Clients: currentClients, Codes: codes, Once: b.records, Keys: b.ring,
 		Start: func(ctx context.Context, req protocol.AuthRequest, h http.Header) (string, []*http.Cookie, error) {
 			s, err := visits.Start(ctx, req, h)
 			return s.URL, s.Cookies, err
 		},
-		ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
-		ACRs: func() []protocol.ACR { return b.current.Load().acrs }, Now: now,
+		Sessions: visits, ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
+		ACRs: func() []protocol.ACR { return b.current.Load().acrs }, Registrar: registrar, Now: now,
+		Certificates: b.certificates(c.ClientCertificates),
 	})
 	if err != nil {
 		return nil, err
 	}
 	b.handler, whole = b.routes(site, visits, op), true
+	if c.ClientCertificates != nil {
+		b.handler = aliased(c.ClientCertificates.Address, c.Issuer, b.handler)
+	}
 	return b, nil
 }
 
@@ -153,12 +177,13 @@ func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Prov
 	mux.Handle("GET /{$}", site.Page("home", site.Home))
 	mux.Handle("GET /static/", site.Static())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
-	mux.Handle("GET /readyz", &readiness{ping: b.ping, now: b.now})
+	mux.Handle("GET /readyz", &readiness{ping: b.ping, now: b.now, log: b.events})
+	mux.Handle("GET "+provider.PathProviderKeys, site.API("provider_jwks", provider.ServeKeys(b.ring.ForProviders())))
 	visits.Routes(mux)
 	mux.Handle("GET /saml/{provider}/metadata", site.Page("saml.metadata", b.samlMetadata))
-	pages, paths := site.Fallback(mux), provider.Paths()
+	pages := site.Fallback(mux)
 	return site.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if slices.Contains(paths, r.URL.Path) {
+		if op.Serves(r.URL.Path) {
 			op.ServeHTTP(w, r)
 			return
 		}
@@ -185,6 +210,7 @@ func (b *broker) run(ctx context.Context) error {
 	g.Go(func() error { return b.records.Run(ctx) })
 	g.Go(func() error { return b.flows.Run(ctx) })
 	g.Go(func() error { return b.watchKeys(ctx) })
+	g.Go(func() error { return b.notices.Run(ctx, b.kinds) })
 	return g.Wait()
 }
 

@@ -31,6 +31,7 @@ type metadata struct {
 	authorization *url.URL
 	token         string
 	userInfo      string // "": none
+	endSession    string // "": none
 	issParameter  bool
 	prompts       []string // prompt_values_supported; nil: it does not say
 	keys          *keys.Remote
@@ -86,6 +87,8 @@ func (p *Provider) readMetadata(body []byte) (*metadata, error) {
 			return nil, disowned(name + " is not a string")
 		}
 	}
+	// Nobody's sign-in depends on this one: if it is no good, nobody is sent there.
+	e.EndSession, _, _ = doc.text("end_session_endpoint")
 	if e.IssParameter, err = doc.flag("authorization_response_iss_parameter_supported"); err != nil {
 		return nil, disowned("authorization_response_iss_parameter_supported is not a boolean")
 	}
@@ -122,8 +125,11 @@ func (p *Provider) resolve(e Endpoints) (*metadata, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := p.endpoint("end_session_endpoint", e.EndSession); err != nil {
+		e.EndSession = ""
+	}
 	return &metadata{
-		authorization: authorization, token: e.Token, userInfo: e.UserInfo, issParameter: e.IssParameter, keys: set,
+		authorization: authorization, token: e.Token, userInfo: e.UserInfo, endSession: e.EndSession, issParameter: e.IssParameter, keys: set,
 	}, nil
 }
 

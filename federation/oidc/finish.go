@@ -60,6 +60,7 @@ func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byt
 	if err != nil {
 		return federation.Login{}, err
 	}
+	login.LogoutHint = p.logoutHint(m, t.id)
 	return login, nil
 }
 

@@ -53,6 +53,7 @@ type Config struct {
 	Scopes      []string // openid among them
 	RedirectURI string   // ours, of this provider alone; its path ends in /callback/{ID}
 	Civil       bool     // it gives a civil identity; a sign-in without one is then refused
+	Relay       bool     // who logs out here is sent there to log out too, if it offers that
 
 	AuthMethod   AuthMethod
 	ClientSecret string // for the two client_secret methods
@@ -91,6 +92,7 @@ type Endpoints struct {
 	Token         string
 	UserInfo      string // needed only when UserInfo.Fetch
 	JWKS          string
+	EndSession    string // "": nobody is sent there to log out
 	// IssParameter: its authorization responses carry iss (RFC 9207), so one
 	// without is refused.
 	IssParameter bool
@@ -127,7 +129,10 @@ type Provider struct {
 	keys *keys.Remote // of jwks; kept when metadata is fetched again
 }
 
-var _ federation.Provider = (*Provider)(nil)
+var (
+	_ federation.Provider = (*Provider)(nil)
+	_ federation.Leaver   = (*Provider)(nil)
+)
 
 // New checks the configuration and calls nobody: a provider that is down does
 // not keep us from starting.

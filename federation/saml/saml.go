@@ -5,7 +5,7 @@
 // alone, and read from the very element that was verified. It never stores
 // anything but the fact that an assertion was used, never shows a page, and does
 // not know which service the person came from. Read finish.go from the top; why it
-// is our own code: docs/decisions/0040-saml.md.
+// is our own code: docs/decisions/0024-saml.md.
 package saml
 
 import (

@@ -158,6 +158,44 @@ await visit('high-provider-same-person', { lang: 'en' }, async v => {
   assert.equal(await v.page.textContent('#sub'), sub, 'two providers, one person, two subjects')
 })
 
+// From the service: by the broker and the provider, back to the service, without a
+// click in between. Then nobody is known anywhere.
+for (const [name, view] of [['logout', { lang: 'en' }], ['logout-nojs', { lang: 'fr', javaScript: false }]]) {
+  await visit(name, view, async v => {
+    const { page, look, expectPage } = v
+    await signIn(v, { provider: low, identity: process.env.AT_BOTH })
+    await expectPage('#service-signed-in')
+    await page.click('#log-out')
+    await expectPage('#service-start', 'the service again')
+    await page.click('#sign-in-city-library')
+    await expectPage(`#provider-${low}`, 'the choice, after a logout')
+    await page.click(`#provider-${low}`)
+    await expectPage(`#identity-${process.env.AT_BOTH}`, 'the provider asks who she is')
+    await page.click(`#identity-${process.env.AT_BOTH}`)
+    await expectPage('#service-signed-in')
+
+    // By herself, from the front page: she is asked.
+    await page.goto(BROKER)
+    await page.click('#logout')
+    await expectPage('#logout-confirm')
+    await look('1-asks')
+    const [yes, no] = [await page.locator('#logout-confirm').boundingBox(), await page.locator('#logout-stay').boundingBox()]
+    assert.ok(yes.height >= 44 && no.height >= 44, 'too small a target for a finger')
+    await page.click('#logout-stay')
+    await page.goto(`${BROKER}/logout`)
+    await expectPage('#logout-confirm', 'she has stayed')
+    await page.click('#logout-confirm')
+    await expectPage('#logged-out[data-code=ended]')
+    await look('2-logged-out')
+    await page.goto(`${BROKER}/logout`)
+    await expectPage('#logged-out[data-code=nothing]')
+    await look('3-nothing')
+    await page.goto(`${BROKER}/logout?client_id=city-library&post_logout_redirect_uri=https%3A%2F%2Fevil.example%2F`)
+    await expectPage('#error[data-code="logout_redirect_invalid"]')
+    await look('4-error')
+  })
+}
+
 await visit('language-switch', { lang: 'fr' }, async v => {
   await v.page.goto(SERVICE)
   await v.page.click('#sign-in-city-library')
@@ -242,6 +280,21 @@ await visit('public-task', { lang: 'fr', width: 1280 }, async v => {
   await v.page.click('#consent-refuse')
   await v.expectPage('#service-error[data-error="access_denied"]')
 })
+
+for (const [name, lang, width] of [['comes-back-phone', 'fr', 360], ['comes-back-desk', 'en', 1280]]) {
+  await visit(name, { lang, width }, async v => {
+    const request = new URLSearchParams({
+      client_id: 'my-service', redirect_uri: 'http://localhost:3000/callback', response_type: 'code', scope: 'openid given_name email offline_access',
+      state: 'state', nonce: 'nonce', code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', code_challenge_method: 'S256',
+    })
+    await v.page.goto(`${BROKER}/authorize?${request}`)
+    await v.page.click(`#provider-${low}`)
+    await v.page.click('#identity-bastien')
+    await v.expectPage('#offline', 'that the service may come back without her')
+    assert.match(await v.page.textContent('#offline'), /20\d\d/, 'it does not say until when')
+    await v.look('agrees')
+  })
+}
 
 await visit('substantial-level', { lang: 'en' }, async v => {
   await v.page.goto(`${SERVICE}/sign-in?client=civil-records&prompt=select_account`)

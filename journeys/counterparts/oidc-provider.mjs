@@ -3,7 +3,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import Provider from 'oidc-provider'
 
-const { PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI } = process.env
+const { PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, JWKS_URI, POST_LOGOUT_URI } = process.env
 const issuer = `http://127.0.0.1:${PORT}`
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
@@ -16,7 +16,11 @@ const people = {
 
 const provider = new Provider(issuer, {
   clients: [{
-    client_id: CLIENT_ID, client_secret: CLIENT_SECRET, redirect_uris: [REDIRECT_URI],
+    client_id: CLIENT_ID, redirect_uris: [REDIRECT_URI],
+    post_logout_redirect_uris: POST_LOGOUT_URI ? [POST_LOGOUT_URI] : [],
+    ...(JWKS_URI
+      ? { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256', jwks_uri: JWKS_URI }
+      : { client_secret: CLIENT_SECRET }),
     id_token_signed_response_alg: 'ES256', grant_types: ['authorization_code'], response_types: ['code'],
   }],
   jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'ES256', kid: 'k1' }] },
@@ -25,6 +29,7 @@ const provider = new Provider(issuer, {
     profile: ['given_name', 'family_name', 'birthdate', 'gender'], birth: ['birthplace', 'birthcountry'],
   },
   scopes: ['openid', 'profile', 'birth', 'email'],
+  fetch: (url, { method, headers }) => fetch(url, { method, headers }), // its own refuses loopback, where our jwks_uri is
   cookies: { keys: ['only-for-a-test'] },
   findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...people[id] }) }),
 })

@@ -3,12 +3,17 @@
 // JSON of what was received. Settings come from the environment.
 import http from 'node:http'
 import * as client from 'openid-client'
+import { mtlsFetch } from './mtls-fetch.mjs'
 
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, AUTH = 'basic', PRIVATE_JWK, PORT, SCOPE, EXTRA = '{}', REQUEST = 'plain', RESPONSE = 'plain' } = process.env
 // USERINFO_ALG: what it is registered for; THEN=revoke: give the token up afterwards.
 // DECRYPT_JWK: its key for encrypted ID tokens and userinfo.
 // DPOP: the algorithm of the key that its tokens are to be bound to.
 const { USERINFO_ALG, THEN, DECRYPT_JWK, DPOP } = process.env
+// CERT, KEY: its certificate, under the authority CA; THEN=steal: use the token without it afterwards.
+const { CA, CERT, KEY } = process.env
+// INITIAL_TOKEN: it registers by API, with METADATA beside its redirect URI.
+const { INITIAL_TOKEN, METADATA = '{}' } = process.env
 const redirectURI = `http://127.0.0.1:${PORT}/callback`
 
 async function signingKey() {
@@ -21,13 +26,15 @@ async function authentication() {
   switch (AUTH) {
     case 'basic': return client.ClientSecretBasic(CLIENT_SECRET)
     case 'post': return client.ClientSecretPost(CLIENT_SECRET)
+    case 'none': return client.None() // an app: client_id and PKCE
+    case 'tls': return client.TlsClientAuth()
     case 'private_key_jwt': return client.PrivateKeyJwt(await signingKey())
   }
   throw new Error(`unknown AUTH ${AUTH}`)
 }
 
 function registered() {
-  const metadata = { userinfo_signed_response_alg: USERINFO_ALG }
+  const metadata = { userinfo_signed_response_alg: USERINFO_ALG, use_mtls_endpoint_aliases: Boolean(CERT) }
   if (DECRYPT_JWK) {
     metadata.id_token_encrypted_response_alg = metadata.userinfo_encrypted_response_alg = 'ECDH-ES'
     metadata.id_token_encrypted_response_enc = metadata.userinfo_encrypted_response_enc = 'A256GCM'
@@ -35,9 +42,18 @@ function registered() {
   return metadata
 }
 
-const config = await client.discovery(new URL(ISSUER), CLIENT_ID, registered(), await authentication(), {
-  execute: [client.allowInsecureRequests], // loopback http in a test
-})
+async function configure() {
+  const options = {
+    execute: [client.allowInsecureRequests], // loopback http in a test
+    ...(CERT && { [client.customFetch]: mtlsFetch({ ca: CA, cert: CERT, key: KEY }) }),
+  }
+  if (!INITIAL_TOKEN) return client.discovery(new URL(ISSUER), CLIENT_ID, registered(), await authentication(), options)
+  const metadata = { redirect_uris: [redirectURI], ...JSON.parse(METADATA) }
+  const proof = AUTH === 'private_key_jwt' ? await authentication() : undefined // else the secret that it gets
+  return client.dynamicClientRegistration(new URL(ISSUER), metadata, proof, { initialAccessToken: INITIAL_TOKEN, ...options })
+}
+
+const config = await configure()
 if (RESPONSE === 'signed') client.useJwtResponseMode(config)
 if (USERINFO_ALG) client.enableNonRepudiationChecks(config) // it then verifies the signature with our JWKS
 if (DECRYPT_JWK) {
@@ -94,11 +110,18 @@ async function finish(request, url) {
   }
   const tokens = await client.authorizationCodeGrant(config, checked, started.get(stateOf(body ? new URLSearchParams(body) : url.searchParams)), undefined, dpop)
   const claims = tokens.claims()
+  Object.assign(held, { refreshToken: tokens.refresh_token, sub: claims.sub })
   const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub, dpop)
   const received = { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }
-  if (dpop) received.dpop = await stolen(tokens, claims.sub)
+  if (dpop && AUTH !== 'none') received.dpop = await stolen(tokens, claims.sub)
+  if (THEN === 'steal') received.then = { userinfo: await withoutCertificate(tokens.access_token) }
   if (THEN === 'revoke') received.then = await giveUp(tokens.access_token, claims.sub)
   return received
+}
+
+async function withoutCertificate(token) {
+  const url = config.serverMetadata().mtls_endpoint_aliases.userinfo_endpoint
+  return (await mtlsFetch({ ca: CA })(url, { headers: { authorization: `Bearer ${token}` } })).status
 }
 
 // What whoever has got hold of the token can do with it.
@@ -127,6 +150,17 @@ async function giveUp(token, sub) {
   return { api, before, after, userinfo }
 }
 
+// The service comes back while the person is away, with what it kept from last time.
+const held = { refreshToken: undefined, sub: undefined }
+
+async function comeBack() {
+  const tokens = await client.refreshTokenGrant(config, held.refreshToken, undefined, dpop)
+  const replaced = tokens.refresh_token !== held.refreshToken
+  held.refreshToken = tokens.refresh_token
+  const userinfo = await client.fetchUserInfo(config, tokens.access_token, held.sub, dpop)
+  return { claims: tokens.claims(), userinfo, scope: tokens.scope, expires_in: tokens.expires_in, replaced }
+}
+
 http.createServer(async (request, response) => {
   const url = new URL(request.url, `http://127.0.0.1:${PORT}`)
   try {
@@ -135,6 +169,10 @@ http.createServer(async (request, response) => {
     } else if (url.pathname === '/callback') {
       const received = await finish(request, url)
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(received))
+    } else if (url.pathname === '/registered') {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(config.clientMetadata()))
+    } else if (url.pathname === '/come-back') {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(await comeBack()))
     } else {
       response.writeHead(404).end()
     }

@@ -17,8 +17,8 @@ import (
 const (
 	// insertReceipt adds a receipt; its id must be new and its audit entry there.
 	insertReceipt = `INSERT INTO receipts (id, time, act, person, client, policy_id, policy_version, basis, rule, shown,
-	released, acr, provider, language, notice, until, grant_id, audit)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+	released, acr, provider, language, notice, until, grant_id, audit, offline_until)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`
 	// putStanding replaces the remembered answer of a person to a client.
 	putStanding = `INSERT INTO standing (person, client, policy_id, policy_version, basis, shown, agreed, until, receipt)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -29,7 +29,7 @@ const (
 	WHERE person = $1 AND client = $2 AND until > $3`
 	// selectReceipts reads what a person did, in order.
 	selectReceipts = `SELECT id, time, act, client, policy_id, policy_version, basis, rule, shown, released, acr, provider,
-	language, notice, until, grant_id, audit FROM receipts WHERE person = $1 ORDER BY seq`
+	language, notice, until, grant_id, audit, offline_until FROM receipts WHERE person = $1 ORDER BY seq`
 	// countReceipts counts them all.
 	countReceipts = `SELECT count(*) FROM receipts`
 	// removeStanding forgets a batch of answers that have expired.
@@ -87,7 +87,8 @@ func checkRecord(c consent.Receipt, s *consent.Standing, e audit.Entry) error {
 func putReceipt(t *tx, c *consent.Receipt) error {
 	_, err := t.exec(insertReceipt, c.ID[:], micros(c.Time), string(c.Act), c.Person[:], string(c.Client),
 		c.PolicyID, c.PolicyVersion, c.Basis, c.Rule, joinClaims(c.Shown), joinClaims(c.Released),
-		string(c.ACR), string(c.Provider), c.Language, c.Notice[:], nullMicros(c.Until), c.Grant, c.Audit[:])
+		string(c.ACR), string(c.Provider), c.Language, c.Notice[:], nullMicros(c.Until), c.Grant, c.Audit[:],
+		nullMicros(c.OfflineUntil))
 	return err
 }
 
@@ -139,15 +140,18 @@ func scanReceipt(row scanner) (consent.Receipt, error) {
 	var id, notice, auditID []byte
 	var us int64
 	var shown, released string
-	var until sql.NullInt64
+	var until, offline sql.NullInt64
 	err := row.Scan(&id, &us, &c.Act, &c.Client, &c.PolicyID, &c.PolicyVersion, &c.Basis, &c.Rule, &shown, &released,
-		&c.ACR, &c.Provider, &c.Language, &notice, &until, &c.Grant, &auditID)
+		&c.ACR, &c.Provider, &c.Language, &notice, &until, &c.Grant, &auditID, &offline)
 	if err != nil {
 		return c, err
 	}
 	c.Time, c.Shown, c.Released = fromMicros(us), splitClaims(shown), splitClaims(released)
 	if until.Valid {
 		c.Until = fromMicros(until.Int64)
+	}
+	if offline.Valid {
+		c.OfflineUntil = fromMicros(offline.Int64)
 	}
 	return c, errors.Join(fill(c.ID[:], id), fill(c.Notice[:], notice), fill(c.Audit[:], auditID))
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/notices"
 	"github.com/voussoir-id/voussoir/provider"
 	"github.com/voussoir-id/voussoir/store/sql"
 	"github.com/voussoir-id/voussoir/store/storetest"
@@ -50,6 +51,12 @@ func TestContracts(t *testing.T) {
 	t.Run("sessions", func(t *testing.T) {
 		storetest.Sessions(t, func(t *testing.T) login.SessionStore { return openFlows(t, t.TempDir()) })
 	})
+	t.Run("endings", func(t *testing.T) {
+		storetest.Endings(t, func(t *testing.T) storetest.SessionsAndGrants { return openFlows(t, t.TempDir()) })
+	})
+	t.Run("notices", func(t *testing.T) {
+		storetest.Notices(t, func(t *testing.T) notices.Store { return openRecords(t, t.TempDir()) })
+	})
 	t.Run("grants", func(t *testing.T) {
 		storetest.Grants(t, func(t *testing.T) provider.GrantStore { return openFlows(t, t.TempDir()) })
 	})
@@ -61,6 +68,12 @@ func TestContracts(t *testing.T) {
 	})
 	t.Run("consent", func(t *testing.T) {
 		storetest.Consent(t, func(t *testing.T) storetest.Ledger { return openRecords(t, t.TempDir()) })
+	})
+	t.Run("registrations", func(t *testing.T) {
+		storetest.Registrations(t, func(t *testing.T) storetest.Registry { return openRecords(t, t.TempDir()) })
+	})
+	t.Run("refresh", func(t *testing.T) {
+		storetest.Refresh(t, func(t *testing.T) storetest.Families { return openRecords(t, t.TempDir()) })
 	})
 	t.Run("audit", func(t *testing.T) {
 		storetest.Audit(t, func(t *testing.T) audit.Store { return openRecords(t, t.TempDir()) })

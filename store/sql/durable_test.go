@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/login"
@@ -33,6 +34,8 @@ type deed struct {
 	sess   login.Session
 	alias  [32]byte
 	person identity.Person
+	family provider.StoredFamily
+	ended  provider.StoredFamily
 }
 
 func do(t *testing.T, w world) deed {
@@ -58,6 +61,17 @@ func do(t *testing.T, w world) deed {
 	if must(t, err); !first {
 		t.Fatal("the code was not new")
 	}
+	d.family = provider.StoredFamily{
+		Grant: "family", Person: d.person.ID, Client: "city-library", Family: random32(), Current: random32(), Sealed: []byte("s"), Expires: day().AddDate(0, 6, 0),
+	}
+	d.ended = d.family
+	d.ended.Grant, d.ended.Family = "ended", random32()
+	must(t, w.records.PutFamily(ctx, d.family, day()))
+	must(t, w.records.PutFamily(ctx, d.ended, day()))
+	must(t, w.records.EndFamily(ctx, d.ended.Grant, day().Add(time.Hour)))
+	from := d.family.Current
+	d.family.Current = random32()
+	must(t, w.records.RotateFamily(ctx, from, d.family, day(), audit.Entry{ID: random16()}))
 	must(t, w.records.PutKey(ctx, keys.Metadata{KID: "k1", Alg: "ES256", State: "active", Created: day()}))
 	return d
 }
@@ -76,6 +90,14 @@ func (d deed) check(t *testing.T, w world) {
 	}
 	_, err = w.flows.GetSession(ctx, d.sess.Digest, day())
 	must(t, err)
+	family, err := w.records.GetFamily(ctx, d.family.Family, day())
+	if must(t, err); family.Current != d.family.Current || family.Ended {
+		t.Errorf("GetFamily = %x, ended %t, want %x", family.Current, family.Ended, d.family.Current)
+	}
+	ended, err := w.records.GetFamily(ctx, d.ended.Family, day())
+	if must(t, err); !ended.Ended {
+		t.Error("an ended family is alive again")
+	}
 	p, err := w.records.Resolve(ctx, d.alias, identity.Person{ID: random16()}, day())
 	if must(t, err); p.ID != d.person.ID {
 		t.Errorf("Resolve = %x, want %x", p.ID, d.person.ID)
@@ -86,8 +108,8 @@ func (d deed) check(t *testing.T, w world) {
 	if rs, err := w.records.Receipts(ctx, d.person.ID); err != nil || len(rs) != 1 {
 		t.Errorf("Receipts = %d, %v, want 1", len(rs), err)
 	}
-	if es, err := w.records.Entries(ctx, 0, 10); err != nil || len(es) != 1 {
-		t.Errorf("Entries = %d, %v, want 1", len(es), err)
+	if es, err := w.records.Entries(ctx, 0, 10); err != nil || len(es) != 2 {
+		t.Errorf("Entries = %d, %v, want 2: the consent and the rotation", len(es), err)
 	}
 	if first, err := w.records.Consume(ctx, "code", "x", day().Add(time.Minute), day()); err != nil || first {
 		t.Errorf("Consume = %t, %v, want false", first, err)
@@ -174,7 +196,7 @@ func TestClosed_IsAnErrorAndNeverNotFound(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		for _, word := range []error{login.ErrNoFlow, login.ErrStale, login.ErrNoSession, provider.ErrNoGrant, identity.ErrAmbiguous} {
+		for _, word := range []error{login.ErrNoFlow, login.ErrStale, login.ErrNoSession, provider.ErrNoGrant, identity.ErrAmbiguous, provider.ErrNoFamily, provider.ErrFamilyEnded, provider.ErrFamilyMoved} {
 			if errors.Is(err, word) {
 				t.Errorf("%s = %v, want an error that is not a word for no", name, err)
 			}
@@ -210,6 +232,11 @@ func everything(ctx context.Context, w world, d deed) map[string]error {
 	_, out["CountReceipts"] = w.records.CountReceipts(ctx)
 	out["AppendEntries"] = w.records.AppendEntries(ctx, e)
 	_, out["Consume"] = w.records.Consume(ctx, "code", "y", day().Add(time.Minute), day())
+	out["PutFamily"] = w.records.PutFamily(ctx, provider.StoredFamily{Grant: "new", Family: random32(), Current: random32()}, day())
+	_, out["GetFamily"] = w.records.GetFamily(ctx, d.family.Family, day())
+	out["RotateFamily"] = w.records.RotateFamily(ctx, d.family.Current, d.family, day(), audit.Entry{ID: random16()})
+	out["EndFamily"] = w.records.EndFamily(ctx, d.family.Grant, day())
+	_, out["EndFamilies"] = w.records.EndFamilies(ctx, d.person.ID, "city-library", day())
 	out["PutKey"] = w.records.PutKey(ctx, keys.Metadata{KID: "k2"})
 	_, out["Keys"] = w.records.Keys(ctx)
 	_, out["Sweep records"] = w.records.Sweep(ctx, day())
@@ -359,8 +386,16 @@ func TestSweep_RemovesWhatHasExpiredAndNothingElse(t *testing.T) {
 	if must(t, err); n != 15 { // fourteen, and the one of d
 		t.Errorf("a sweep of the records removed %d once-keys, want 15", n)
 	}
-	if n, err := w.records.Sweep(ctx, day().AddDate(1, 0, 0)); err != nil || n != 1 {
-		t.Errorf("a sweep a year later removed %d standing answers, %v, want 1", n, err)
+	_, err = w.records.EndFamilies(ctx, identity.PersonID{1}, "city-library", day())
+	must(t, err)
+	if n, err := w.records.Sweep(ctx, day().Add(23*time.Hour)); err != nil || n != 0 {
+		t.Errorf("a sweep while codes may be on their way removed %d, %v, want 0", n, err)
+	}
+	if n, err := w.records.Sweep(ctx, day().Add(25*time.Hour)); err != nil || n != 1 {
+		t.Errorf("a sweep the day after removed %d, %v, want the memory of an end", n, err)
+	}
+	if n, err := w.records.Sweep(ctx, day().AddDate(1, 0, 0)); err != nil || n != 3 {
+		t.Errorf("a sweep a year later removed %d, %v, want a standing answer and two families", n, err)
 	}
 }
 

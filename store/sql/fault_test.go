@@ -110,6 +110,33 @@ func TestFault_CommitFailsBeforeOrAfterItTookEffect(t *testing.T) {
 			if first, err := r.Consume(ctx, "code", "x", clock().Add(time.Minute), clock()); err != nil || first == c.there {
 				t.Errorf("Consume again = %t, %v, want %t", first, err, !c.there)
 			}
+			// A refresh token whose rotation has no answer is rotated or it is not, and
+			// its entry goes with it.
+			f := provider.StoredFamily{Grant: "g", Person: person, Client: "c", Current: provider.Digest{1}, Expires: clock().Add(time.Hour)}
+			if err := r.PutFamily(ctx, f, clock()); err != nil {
+				t.Fatal(err)
+			}
+			next := f
+			next.Current = provider.Digest{2}
+			before, _ := r.CountEntries(ctx)
+			cutAt(t, r.db.writer, c.point)
+			if err := r.RotateFamily(ctx, f.Current, next, clock(), audit.Entry{ID: [16]byte{8}}); !errors.Is(err, ErrUnknownOutcome) || errors.Is(err, provider.ErrFamilyMoved) {
+				t.Errorf("RotateFamily = %v, want ErrUnknownOutcome", err)
+			}
+			now, err := r.GetFamily(ctx, f.Family, clock())
+			if err != nil || (now.Current == next.Current) != c.there {
+				t.Errorf("GetFamily = %x, %v, want it rotated: %t", now.Current[:1], err, c.there)
+			}
+			if n, err := r.CountEntries(ctx); err != nil || (n == before+1) != c.there {
+				t.Errorf("CountEntries = %d, %v, want one more: %t", n, err, c.there)
+			}
+			cutAt(t, r.db.writer, c.point)
+			if err := r.EndFamily(ctx, f.Grant, clock().Add(time.Hour)); !errors.Is(err, ErrUnknownOutcome) {
+				t.Errorf("EndFamily = %v, want ErrUnknownOutcome", err)
+			}
+			if now, err := r.GetFamily(ctx, f.Family, clock()); err != nil || now.Ended != c.there {
+				t.Errorf("GetFamily = ended %t, %v, want %t", now.Ended, err, c.there)
+			}
 			// And somebody new is one person, whichever answer was lost.
 			cutAt(t, r.db.writer, c.point)
 			lost := identity.Person{ID: identity.PersonID{2}}

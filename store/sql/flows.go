@@ -19,6 +19,7 @@ type Flows struct {
 	cfg      Config
 	flows    walk[int64]
 	sessions walk[int64]
+	joined   walk[int64]
 	grants   walk[int64]
 }
 
@@ -43,6 +44,7 @@ func OpenFlows(ctx context.Context, cfg Config) (*Flows, error) {
 		db: db, cfg: cfg,
 		flows:    walk[int64]{scan: scanFlows, remove: removeFlows},
 		sessions: walk[int64]{scan: scanSessions, remove: removeSessions},
+		joined:   walk[int64]{scan: scanParticipants, remove: removeParticipants},
 		grants:   walk[int64]{scan: scanGrants, remove: removeGrants},
 	}, nil
 }

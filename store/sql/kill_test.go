@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/provider"
 	"github.com/voussoir-id/voussoir/store/sql"
 )
 
@@ -25,9 +27,16 @@ func TestKill(t *testing.T) {
 	if dir := os.Getenv(victim); dir != "" {
 		r, err := sql.OpenRecords(t.Context(), sql.Config{Dir: dir, Now: day})
 		must(t, err)
-		if os.Getenv("VOUSSOIR_TEST_ACT") == "consume" {
+		switch os.Getenv("VOUSSOIR_TEST_ACT") {
+		case "consume":
 			_, err = r.Consume(t.Context(), "code", "x", day().Add(time.Minute), day())
-		} else {
+		case "rotate":
+			next := refreshFamily()
+			next.Current = provider.Digest{2}
+			err = r.RotateFamily(t.Context(), refreshFamily().Current, next, day(), audit.Entry{ID: [16]byte{7}})
+		case "end":
+			err = r.EndFamily(t.Context(), refreshFamily().Grant, day().Add(time.Hour))
+		default:
 			rec, s, e := benchRecord(person)
 			err = r.Record(t.Context(), rec, &s, e)
 		}
@@ -52,6 +61,7 @@ func TestKill(t *testing.T) {
 					t.Fatalf("%d receipts, standing %v, %d entries, want them there: %t", len(receipts), standing, entries, there)
 				}
 			}
+			killRefresh(t, point, there)
 			kill(t, dir, point, "consume")
 			r := openRecords(t, dir)
 			first, err := r.Consume(t.Context(), "code", "x", day().Add(time.Minute), day())
@@ -59,6 +69,30 @@ func TestKill(t *testing.T) {
 				t.Errorf("Consume after the kill = %t, want %t", first, !there)
 			}
 		})
+	}
+}
+
+func refreshFamily() provider.StoredFamily {
+	return provider.StoredFamily{Grant: "g", Client: "city-library", Current: provider.Digest{1}, Expires: day().Add(time.Hour)}
+}
+
+// killRefresh: a rotation is there with its entry or not at all, and so is an end.
+func killRefresh(t *testing.T, point string, there bool) {
+	t.Helper()
+	dir := t.TempDir()
+	r, err := sql.OpenRecords(t.Context(), sql.Config{Dir: dir, Now: day})
+	must(t, err)
+	must(t, r.PutFamily(t.Context(), refreshFamily(), day()))
+	must(t, r.Close())
+	kill(t, dir, point, "rotate")
+	kill(t, dir, point, "end")
+	r = openRecords(t, dir)
+	f, err := r.GetFamily(t.Context(), provider.Digest{}, day())
+	must(t, err)
+	entries, err := r.CountEntries(t.Context())
+	must(t, err)
+	if (f.Current == provider.Digest{2}) != there || f.Ended != there || (entries == 1) != there {
+		t.Errorf("rotated to %x, ended %t, %d entries, want it there: %t", f.Current[:1], f.Ended, entries, there)
 	}
 }
 

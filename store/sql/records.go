@@ -7,7 +7,9 @@ import (
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/consent"
 	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/notices"
 	"github.com/voussoir-id/voussoir/provider"
+	"github.com/voussoir-id/voussoir/registration"
 )
 
 // Records is the durable database (records.db): a write that returned nil
@@ -20,10 +22,13 @@ type Records struct {
 }
 
 var (
-	_ identity.PersonStore = (*Records)(nil)
-	_ consent.Store        = (*Records)(nil)
-	_ audit.Store          = (*Records)(nil)
-	_ provider.OnceStore   = (*Records)(nil)
+	_ identity.PersonStore  = (*Records)(nil)
+	_ consent.Store         = (*Records)(nil)
+	_ audit.Store           = (*Records)(nil)
+	_ provider.OnceStore    = (*Records)(nil)
+	_ provider.RefreshStore = (*Records)(nil)
+	_ registration.Store    = (*Records)(nil)
+	_ notices.Store         = (*Records)(nil)
 )
 
 // OpenRecords opens records.db in cfg.Dir, creating or migrating it. The caller

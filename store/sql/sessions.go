@@ -8,11 +8,14 @@ import (
 )
 
 const (
-	// putSession adds a session or replaces the one with this digest.
-	putSession = `INSERT INTO sessions (digest, expires, sealed) VALUES ($1, $2, $3)
-	ON CONFLICT (digest) DO UPDATE SET expires = excluded.expires, sealed = excluded.sealed`
-	// selectSession reads a session that has not expired.
-	selectSession = `SELECT expires, sealed FROM sessions WHERE digest = $1 AND expires > $2`
+	// putSession adds a session or replaces the one with this digest, unless it was
+	// ended: of a logout and a use at the same time, the logout counts.
+	putSession = `INSERT INTO sessions (digest, id, expires, sealed)
+	SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.session = $2)
+	ON CONFLICT (digest) DO UPDATE SET id = excluded.id, expires = excluded.expires, sealed = excluded.sealed`
+	// selectSession reads a session that has neither expired nor been ended.
+	selectSession = `SELECT s.id, s.expires, s.sealed FROM sessions s WHERE s.digest = $1 AND s.expires > $2
+	AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.session = s.id)`
 	// deleteSession ends a session.
 	deleteSession = `DELETE FROM sessions WHERE digest = $1`
 	// scanSessions walks over the sessions for the sweeper.
@@ -23,21 +26,26 @@ const (
 
 // PutSession implements login.SessionStore.
 func (f *Flows) PutSession(ctx context.Context, s login.Session) error {
-	err := f.db.do(ctx, func(t *tx) error {
-		_, err := t.exec(putSession, s.Digest[:], micros(s.Expires), blob(s.Sealed))
+	var changed int64
+	err := f.db.do(ctx, func(t *tx) (err error) {
+		changed, err = t.exec(putSession, s.Digest[:], string(s.ID), micros(s.Expires), blob(s.Sealed))
 		return err
 	})
+	if err == nil && changed == 0 {
+		return login.ErrNoSession
+	}
 	return wrap(err, "put a session")
 }
 
 // GetSession implements login.SessionStore.
 func (f *Flows) GetSession(ctx context.Context, d [32]byte, now time.Time) (login.Session, error) {
 	s := login.Session{Digest: d}
+	var id string
 	var expires int64
-	if err := f.db.one(ctx, selectSession, d[:], micros(now)).Scan(&expires, &s.Sealed); err != nil {
+	if err := f.db.one(ctx, selectSession, d[:], micros(now)).Scan(&id, &expires, &s.Sealed); err != nil {
 		return login.Session{}, missing(err, login.ErrNoSession, "get a session")
 	}
-	s.Expires = fromMicros(expires)
+	s.ID, s.Expires = login.SessionID(id), fromMicros(expires)
 	return s, nil
 }
 

@@ -1,5 +1,5 @@
 // Package sql keeps the records (persons, receipts, standing answers, audit
-// entries, one-time use, key metadata) and, by default, the short-lived state
+// entries, one-time use, key metadata, registrations) and, by default, the short-lived state
 // (flows, sessions, grants), in two SQLite files of one directory. Statements
 // are written by hand with $1, ON CONFLICT and RETURNING, which SQLite and
 // PostgreSQL both take; sqlite.go holds what differs.

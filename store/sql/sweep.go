@@ -22,6 +22,9 @@ const (
 	// back, or was wrong when we swept, what it stands for is valid once more, and
 	// only the key still says that it was used.
 	clockMargin = time.Hour
+	// endsMargin is how long it is remembered that all families of a person at a
+	// client were ended: longer than any code of hers can be on its way.
+	endsMargin = 24 * time.Hour
 )
 
 // walk remembers where the sweeper is in one table. Safe for concurrent use:
@@ -109,7 +112,9 @@ func (d *database) batches(ctx context.Context, query string, now time.Time) (in
 func (r *Records) Sweep(ctx context.Context, now time.Time) (int64, error) {
 	once, err1 := r.once.sweep(ctx, r.db, now.Add(-clockMargin))
 	standing, err2 := r.db.batches(ctx, removeStanding, now)
-	return once + standing, wrap(errors.Join(err1, err2), "sweep records")
+	families, err3 := r.db.batches(ctx, removeFamilies, now)
+	ends, err4 := r.db.batches(ctx, removeEnds, now.Add(-endsMargin))
+	return once + standing + families + ends, wrap(errors.Join(err1, err2, err3, err4), "sweep records")
 }
 
 // Sweep removes rows that had expired at now, in small transactions between
@@ -121,7 +126,9 @@ func (f *Flows) Sweep(ctx context.Context, now time.Time) (int64, error) {
 	grants, err3 := f.grants.sweep(ctx, f.db, now)
 	// After the grants: a tombstone must not be gone while what it kills is there.
 	revoked, err4 := f.db.batches(ctx, removeRevoked, now)
-	return flows + sessions + grants + revoked, wrap(errors.Join(err1, err2, err3, err4), "sweep flows")
+	joined, err5 := f.joined.sweep(ctx, f.db, now)
+	ended, err6 := f.db.batches(ctx, removeEnded, now)
+	return flows + sessions + grants + revoked + joined + ended, wrap(errors.Join(err1, err2, err3, err4, err5, err6), "sweep flows")
 }
 
 // Run sweeps every Config.SweepEvery until ctx ends, and then returns nil. A

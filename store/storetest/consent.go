@@ -36,7 +36,7 @@ func Consent(t *testing.T, open func(t *testing.T) Ledger) {
 	t.Run("an answer that is not to be remembered leaves none", func(t *testing.T) {
 		s := open(t)
 		r, _, e := newRecord(t)
-		r.Until, r.Shown, r.Released = time.Time{}, nil, nil
+		r.Until, r.OfflineUntil, r.Shown, r.Released = time.Time{}, time.Time{}, nil, nil
 		must(t, s.Record(t.Context(), r, nil, e))
 		got, err := s.Receipts(t.Context(), r.Person)
 		must(t, err)
@@ -255,7 +255,7 @@ func following(t *testing.T, r consent.Receipt) (consent.Receipt, consent.Standi
 		Shown:    []protocol.Claim{protocol.GivenName, protocol.AgeOver16, protocol.Email},
 		Released: []protocol.Claim{protocol.GivenName, protocol.AgeOver16},
 		ACR:      protocol.EIDAS1, Provider: "tax", Language: "fr", Notice: bytes32(t),
-		Until: until, Grant: "0f0e0d0c0b0a09080706050403020100", Audit: e.ID,
+		Until: until, OfflineUntil: base.AddDate(0, 6, 0), Grant: "0f0e0d0c0b0a09080706050403020100", Audit: e.ID,
 	}
 	return next, consent.Standing{
 		Person: next.Person, Client: next.Client, PolicyID: next.PolicyID, PolicyVersion: next.PolicyVersion, Basis: next.Basis,

@@ -12,7 +12,7 @@ import (
 // with the test.
 func Sessions(t *testing.T, open func(t *testing.T) login.SessionStore) {
 	fresh := func(t *testing.T) login.Session {
-		return login.Session{Digest: bytes32(t), Sealed: []byte("sealed"), Expires: base.Add(30 * time.Minute)}
+		return login.Session{Digest: bytes32(t), ID: login.SessionID(flowID(t)), Sealed: []byte("sealed"), Expires: base.Add(30 * time.Minute)}
 	}
 	wantNone := func(t *testing.T, s login.SessionStore, d [32]byte, now time.Time) {
 		t.Helper()

@@ -33,6 +33,8 @@ var (
 
 func (c *checker) all() {
 	c.top()
+	c.tls()
+	c.clientCertificates()
 	c.later()
 	for i := range c.f.Providers {
 		c.provider(i)
@@ -46,12 +48,14 @@ func (c *checker) all() {
 	for i := range c.f.DataProviders {
 		c.dataProvider(i)
 	}
+	c.registration()
 	doubles(c, "data_providers", c.f.DataProviders, func(d DataProvider) string { return d.ID })
 	doubles(c, "providers", c.f.Providers, func(p Provider) string { return p.ID })
 	doubles(c, "policies", c.f.Policies, func(p Policy) string { return p.ID })
 	doubles(c, "clients", c.f.Clients, func(k Client) string { return k.ID })
 	for i, p := range c.f.Policies {
-		if p.ID != "" && !slices.ContainsFunc(c.f.Clients, func(k Client) bool { return k.Policy == p.ID }) {
+		if p.ID != "" && !slices.ContainsFunc(c.f.Clients, func(k Client) bool { return k.Policy == p.ID }) &&
+			!slices.ContainsFunc(c.f.Registration.Tokens, func(t InitialToken) bool { return t.Policy == p.ID }) {
 			c.warn(index("policies", i)+".id", "no client uses this policy", "policy: "+p.ID+" in a client, or remove it")
 		}
 	}
@@ -75,6 +79,7 @@ func (c *checker) top() {
 	}
 	c.environment("keys.secret_env", c.f.Keys.SecretEnv)
 	c.secretFile("keys.secret_file", c.f.Keys.SecretFile)
+	c.signer()
 	if len(c.f.Providers) == 0 && c.ok("providers") {
 		c.add("providers", "nobody can sign in without an identity provider", "providers: [{ id: tax, … }]")
 	}

@@ -37,7 +37,12 @@ func (c *checker) client(i int) {
 	c.clientPolicy(k, path)
 	c.exceptions(k, path)
 	c.requests(k, path)
-	c.clientLater(k, path)
+	c.refreshTokens(k, path)
+	c.public(k, path)
+	c.origins(k, path)
+	c.detailTypes(k, path)
+	c.certificateBound(k, path)
+	c.logout(k, path)
 }
 
 func (c *checker) redirects(k *Client, path string) {
@@ -53,7 +58,7 @@ func (c *checker) redirects(k *Client, path string) {
 			if !c.ok(at) {
 				continue
 			}
-			if f := clients.CheckRedirectURI(uri, c.f.Development); f != nil {
+			if f := c.redirectFault(k, uri); f != nil {
 				c.add(at, "this redirect URI will not do: "+f.What, f.Instead)
 			} else if slices.Index(l.uris, uri) < i {
 				c.add(at, "this URI is in the list twice", "it once")
@@ -90,6 +95,10 @@ func (c *checker) authentication(k *Client, path string, encryptionAlgs ...strin
 		}
 		c.digest(at, digest)
 	}
+	c.certificateNames(k, path)
+	if c.certificateMethod(k, path, encryptionAlgs) {
+		return
+	}
 	if k.TokenEndpointAuthMethod == string(clients.PrivateKeyJWT) {
 		if c.has(path + ".client_secret_sha256") {
 			c.add(path+".client_secret_sha256", "private_key_jwt uses no secret", "remove this line, or token_endpoint_auth_method: client_secret_basic")
@@ -98,9 +107,12 @@ func (c *checker) authentication(k *Client, path string, encryptionAlgs ...strin
 		return
 	}
 	if at := path + ".token_endpoint_auth_signing_alg"; c.has(at) {
-		c.add(at, "this is of use with private_key_jwt only", "token_endpoint_auth_method: private_key_jwt, or remove it")
+		c.addIdle(at, "this is of use with private_key_jwt only", "token_endpoint_auth_method: private_key_jwt, or remove it")
 	}
 	c.keysBesideSecret(k, path, encryptionAlgs)
+	if k.TokenEndpointAuthMethod == string(clients.Public) {
+		return
+	}
 	if at := path + ".client_secret_sha256"; len(k.ClientSecretSHA256) == 0 && c.ok(at) {
 		c.add(at, "the service has no secret to prove itself with", "client_secret_sha256: \"64 hex digits, from: printf %s THE_SECRET | sha256sum\"")
 	}
@@ -121,7 +133,7 @@ func (c *checker) keysBesideSecret(k *Client, path string, encryptionAlgs []stri
 		if k.JWKSURI != "" {
 			at = path + ".jwks_uri"
 		}
-		c.add(at, "this is of use with private_key_jwt, signed request objects or encryption only", "token_endpoint_auth_method: private_key_jwt, or request_object_signing_alg: ES256, or remove it")
+		c.addIdle(at, "this is of use with private_key_jwt, self_signed_tls_client_auth, signed request objects or encryption only", "token_endpoint_auth_method: private_key_jwt, or request_object_signing_alg: ES256, or remove it")
 	}
 }
 
@@ -241,7 +253,7 @@ func (c *checker) policyByID(id string) *Policy {
 func (c *checker) exceptions(k *Client, path string) {
 	off := false
 	for key, v := range map[string]*bool{".require_pkce": k.RequirePKCE, ".require_nonce": k.RequireNonce, ".require_state": k.RequireState} {
-		if v != nil && !*v {
+		if v != nil && !*v && c.ok(path+key) && !implied(k.Profile, key) {
 			off = true
 			if strings.TrimSpace(k.ExceptionReason) == "" && c.ok(path+".exception_reason") {
 				c.add(path+key, "a protection is switched off without a reason", key[1:]+": true, or an exception_reason beside it")
@@ -274,14 +286,5 @@ func (c *checker) requests(k *Client, path string) {
 		c.add(at, quote(k.AccessTokenLifetime)+" "+err.Error(), "access_token_lifetime: PT60S")
 	case period.Years+period.Months+period.Days > 0 || clock > maxAccessToken || clock < time.Second:
 		c.add(at, "an access token lives between one second and one hour", "access_token_lifetime: PT60S")
-	}
-}
-
-func (c *checker) clientLater(k *Client, path string) {
-	if len(k.PostLogoutRedirectURIs) > 0 {
-		c.warn(path+".post_logout_redirect_uris", "logout is not available in this version: nobody is sent there", "[], or leave it for later")
-	}
-	if len(k.AllowedOrigins) > 0 {
-		c.add(path+".allowed_origins", "calls from browsers (CORS) are not available in this version", "allowed_origins: []")
 	}
 }

@@ -25,6 +25,7 @@ func (c *checker) provider(i int) {
 	c.empty(path+".client_id", p.ClientID, "client_id: voussoir")
 	c.uri(path+".issuer", p.Issuer)
 	c.endpoints(p, path)
+	c.leaving(p, path)
 	c.credential(p, path)
 	c.provideScopes(p, path)
 	c.levels(p, path)

@@ -37,7 +37,7 @@ func (c *checker) notSAML(path string) {
 // oidcOnly are the keys of a provider that mean nothing with SAML.
 func oidcOnly() []string {
 	return []string{
-		"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "client_id", "client_secret",
+		"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint", "client_id", "client_secret",
 		"client_secret_file", "client_secret_env", "token_endpoint_auth_method", "private_key_jwt", "scopes",
 		"id_token_signed_response_alg", "userinfo", "iss_parameter", "acr.default",
 	}
@@ -48,6 +48,9 @@ func (c *checker) samlProvider(p *Provider, path string) {
 		if at := path + "." + key; c.has(at) && c.ok(at) {
 			c.add(at, "this is for OpenID Connect, and the provider speaks SAML", "nothing: remove this line")
 		}
+	}
+	if at := path + ".logout"; p.Logout == "relay" && c.has(at) && c.ok(at) {
+		c.add(at, "nobody can be sent to a SAML provider to log out there too", "logout: off, or remove this line")
 	}
 	if at := path + ".issuer"; c.sound(at, p.Issuer) && (len(p.Issuer) > 1024 || badScope(p.Issuer)) {
 		c.add(at, "this cannot be an entity ID", "issuer: the entityID of its metadata, letter by letter")

@@ -18,6 +18,12 @@ type File struct {
 	// Listen is the address and port that the broker listens on. Only a loopback
 	// address with development: true. Default 127.0.0.1:8080.
 	Listen string `yaml:"listen" eg:"127.0.0.1:8080"`
+	// TLS lets the broker speak TLS itself. Default: it speaks http, to a proxy that
+	// does.
+	TLS TLS `yaml:"tls"`
+	// ClientCertificates lets services prove themselves by certificates, and have
+	// tokens bound to them (RFC 8705). Default: no certificate is asked for or read.
+	ClientCertificates ClientCertificates `yaml:"client_certificates"`
 	// MetricsListen is the address and port for metrics. Not served in this
 	// version. Default: none.
 	MetricsListen string `yaml:"metrics_listen" eg:"127.0.0.1:9090"`
@@ -49,6 +55,8 @@ type File struct {
 	DataProviders []DataProvider `yaml:"data_providers" eg:"[{ id: tax-api, … }]"`
 	// Policies say what services may receive, and why. Default: none.
 	Policies []Policy `yaml:"policies" eg:"[{ id: library, … }]"`
+	// Registration lets services register by API. Default: they cannot.
+	Registration Registration `yaml:"registration"`
 	// Consultations are not available in this version: leave the list empty.
 	Consultations []Later `yaml:"consultations" eg:"[]"`
 	// Registry is the civil-registry check. Not available in this version: leave it
@@ -59,7 +67,8 @@ type File struct {
 	Admin Admin `yaml:"admin"`
 }
 
-// Keys says where the secret is that protects the key file.
+// Keys says where the secret is that protects the key file, and whether a token
+// holds the signing keys.
 type Keys struct {
 	// SecretFile is a file with the secret (64 hex digits), relative to this file, mode 0600 or
 	// 0400. Default: a file that is made in the data folder on the first start.
@@ -67,6 +76,18 @@ type Keys struct {
 	// SecretEnv names the environment variable that holds the secret, in place of
 	// secret_file. Default: none.
 	SecretEnv string `yaml:"secret_env" eg:"VOUSSOIR_KEYS_SECRET"`
+	// Signer is the process that holds the signing keys in a PKCS #11 token.
+	// Default: none, they are in the key file.
+	Signer Signer `yaml:"signer"`
+}
+
+// Signer is the process that holds the signing keys in a PKCS #11 token
+// (voussoir-signer). The key file keeps the secrets of the pseudonyms and of what
+// rests.
+type Signer struct {
+	// Socket is the absolute path of its Unix socket. Nobody has to listen there when
+	// the broker starts. Needs a restart. Default: none.
+	Socket string `yaml:"socket" eg:"/run/voussoir/signer.sock"`
 }
 
 // Store is the address of a service that this version does not use yet.
@@ -124,6 +145,14 @@ type Provider struct {
 	UserInfoEndpoint string `yaml:"userinfo_endpoint" eg:"https://idp.example/userinfo"`
 	// JWKSURI is used with authorization_endpoint. Default: discovered.
 	JWKSURI string `yaml:"jwks_uri" eg:"https://idp.example/jwks"`
+	// EndSessionEndpoint, with authorization_endpoint, is where people log out of the
+	// provider. Default: discovered, or none.
+	EndSessionEndpoint string `yaml:"end_session_endpoint" eg:"https://idp.example/logout"`
+	// Logout is relay or off: whether a person who logs out here is sent to the
+	// provider to log out there too, where it offers that (docs/logout.md). Our
+	// issuer followed by /logout/return must be registered there. Default relay; with
+	// saml, off, and nothing else.
+	Logout string `yaml:"logout" jsonschema:"enum=relay,enum=off" eg:"relay"`
 	// ClientID is our client id at the provider. Required with oidc.
 	ClientID string `yaml:"client_id" eg:"voussoir"`
 	// ClientSecret is our secret there, in plain text: with development: true only.
@@ -137,7 +166,7 @@ type Provider struct {
 	// client_secret_basic.
 	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post" eg:"client_secret_basic"`
 	// PrivateKeyJWT signs our requests to the token endpoint with our own key
-	// (published at /jwks) in place of a secret. Default false.
+	// (published at /jwks/providers) in place of a secret. Default false.
 	PrivateKeyJWT bool `yaml:"private_key_jwt" eg:"true"`
 	// Scopes are what we ask for; openid is always among them. Default [openid].
 	Scopes []string `yaml:"scopes" eg:"[openid, profile, birth, email]"`
@@ -228,23 +257,61 @@ type Client struct {
 	// RedirectURIs are where answers may go, compared byte for byte: https, or
 	// loopback http with development: true. At least one.
 	RedirectURIs []string `yaml:"redirect_uris" jsonschema:"required" eg:"[https://service.example/callback]"`
-	// PostLogoutRedirectURIs are where a person may be sent after logging out. Of no
-	// effect in this version. Default [].
+	// PostLogoutRedirectURIs are where a person may be sent after logging out, compared
+	// byte for byte (docs/logout.md). Default [].
 	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris" eg:"[https://service.example/]"`
+	// Profile is a whole set of rules by one name: franceconnect takes what a service
+	// of FranceConnect v2 sends, fapi2 demands what the FAPI 2.0 Security Profile does
+	// (docs/profiles.md). What contradicts it is refused. Default standard.
+	Profile string `yaml:"profile" jsonschema:"enum=standard,enum=franceconnect,enum=fapi2" eg:"standard"`
+	// ApplicationType is native for an app on the person's own device (RFC 8252): its
+	// redirect URIs may be http on 127.0.0.1 or [::1], where every port holds, or of a
+	// scheme such as com.example.app. Default web.
+	ApplicationType string `yaml:"application_type" jsonschema:"enum=web,enum=native" eg:"web"`
+	// AuthorizationDetailsTypes are the types of authorization details (RFC 9396) that
+	// it may ask for. This version has none. Default [].
+	AuthorizationDetailsTypes []string `yaml:"authorization_details_types" eg:"[]"`
+	// FrontChannelLogoutURI is a page of the service that a hidden frame in the
+	// person's browser loads when her session ends, with iss and sid; on the scheme,
+	// host and port of one of its redirect URIs. Default "": none.
+	FrontChannelLogoutURI string `yaml:"frontchannel_logout_uri" eg:"https://service.example/logged-out"`
+	// BackChannelLogoutURI is where we post a signed logout token when a session ends.
+	// Default "": the service is not told.
+	BackChannelLogoutURI string `yaml:"backchannel_logout_uri" eg:"https://service.example/backchannel-logout"`
+	// BackChannelLogoutSessionRequired: the service needs sid in the logout token. It
+	// is always there, and false changes nothing. Default false.
+	BackChannelLogoutSessionRequired bool `yaml:"backchannel_logout_session_required" eg:"true"`
 	// TokenEndpointAuthMethod is how the service proves itself, and the only way
-	// accepted. Default client_secret_basic.
-	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt" eg:"client_secret_basic"`
+	// accepted; none is for programs that can keep no secret, in browsers and on
+	// people's devices. Default client_secret_basic, or what its profile says.
+	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt,enum=tls_client_auth,enum=self_signed_tls_client_auth,enum=none" eg:"client_secret_basic"`
 	// TokenEndpointAuthSigningAlg is the algorithm of its client assertions, with
 	// private_key_jwt. Default ES256.
 	TokenEndpointAuthSigningAlg string `yaml:"token_endpoint_auth_signing_alg" jsonschema:"enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
 	// ClientSecretSHA256 is the SHA-256 of its secret in hex (of a random secret of
 	// at least 32 bytes), or a list of them while a secret is being changed.
 	ClientSecretSHA256 OneOrMore `yaml:"client_secret_sha256" secret:"true" eg:"\"64 hex digits, from: printf %s THE_SECRET | sha256sum\""`
-	// JWKS holds its public keys: for private_key_jwt, for request objects and to
-	// encrypt to. Default: none.
+	// JWKS holds its public keys: for private_key_jwt and self_signed_tls_client_auth,
+	// for request objects and to encrypt to. Default: none.
 	JWKS Raw `yaml:"jwks" secret:"true" eg:"{ keys: [ … ] }"`
 	// JWKSURI is where its public keys are, in place of jwks. Default "".
 	JWKSURI string `yaml:"jwks_uri" eg:"https://service.example/jwks"`
+	// TLSClientAuthSubjectDN is the subject of its certificate, with tls_client_auth:
+	// as RFC 4514 writes it, compared byte for byte. One of the five names. Default "".
+	TLSClientAuthSubjectDN string `yaml:"tls_client_auth_subject_dn" eg:"\"CN=library,O=City of Lyon,C=FR\""`
+	// TLSClientAuthSANDNS is a host name in its certificate, in place of the subject.
+	// Default "".
+	TLSClientAuthSANDNS string `yaml:"tls_client_auth_san_dns" eg:"library.example"`
+	// TLSClientAuthSANURI is an address in its certificate, likewise. Default "".
+	TLSClientAuthSANURI string `yaml:"tls_client_auth_san_uri" eg:"https://library.example/broker"`
+	// TLSClientAuthSANIP is an IP address in its certificate, likewise. Default "".
+	TLSClientAuthSANIP string `yaml:"tls_client_auth_san_ip" eg:"192.0.2.1"`
+	// TLSClientAuthSANEmail is a mailbox in its certificate, likewise. Default "".
+	TLSClientAuthSANEmail string `yaml:"tls_client_auth_san_email" eg:"broker@library.example"`
+	// CertificateBoundAccessTokens: it gets access tokens only with a client
+	// certificate, and only that certificate opens userinfo with them (RFC 8705 section
+	// 3). It may prove itself by another method. Default false.
+	CertificateBoundAccessTokens bool `yaml:"tls_client_certificate_bound_access_tokens" eg:"true"`
 	// Sector decides which services see the same subject for a person: those of
 	// one sector do. Default: the host of its redirect URIs.
 	Sector string `yaml:"sector" eg:"service.example"`
@@ -259,11 +326,12 @@ type Client struct {
 	// RequireState: an authorization request needs a state. Default true; false
 	// needs an exception_reason.
 	RequireState *bool `yaml:"require_state" eg:"true"`
-	// ExceptionReason says why one of the three above is false, and until when.
-	// Default "".
+	// ExceptionReason says why one of the three above is false, and until when; what
+	// its profile switches off needs none. Default "".
 	ExceptionReason string `yaml:"exception_reason" eg:"\"their library knows no PKCE; until 2027-06\""`
-	// AllowedOrigins may call us from a browser (CORS, never with credentials):
-	// exact origins. Not available in this version. Default [].
+	// AllowedOrigins are the websites whose programs may call /token, /userinfo,
+	// /revoke and /par for it from a browser (CORS, never with credentials): exact
+	// origins. A redirect URI allows none. Default [].
 	AllowedOrigins []string `yaml:"allowed_origins" eg:"[https://app.example]"`
 	// RequirePAR: its authorization requests must be pushed to /par (RFC 9126). Every
 	// client may push them. Default false.
@@ -297,7 +365,7 @@ type Client struct {
 	// A256GCM.
 	IDTokenEncryptedResponseEnc string `yaml:"id_token_encrypted_response_enc" jsonschema:"enum=,enum=A256GCM" eg:"A256GCM"`
 	// UserInfoSignedResponseAlg signs what it gets from userinfo, as a JWT. Default
-	// "": plain JSON.
+	// "": plain JSON; with profile: franceconnect ES256.
 	UserInfoSignedResponseAlg string `yaml:"userinfo_signed_response_alg" jsonschema:"enum=,enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
 	// UserInfoEncryptedResponseAlg encrypts what it gets from userinfo, once
 	// signed, to its key in jwks or jwks_uri that says use: enc. Default "": in clear,
@@ -313,6 +381,9 @@ type Client struct {
 	// asking us, until it expires and even if it is revoked; and whoever is shown it
 	// reads the person's subject at this service. Default opaque.
 	AccessTokenFormat string `yaml:"access_token_format" jsonschema:"enum=opaque,enum=jwt" eg:"opaque"`
+	// RefreshTokens lets it come back while the person is away, if it asks for
+	// offline_access and she agrees. Default: it may not.
+	RefreshTokens RefreshTokens `yaml:"refresh_tokens" eg:"{ idle: P30D, max: P180D }"`
 	// IdPHints are the providers that it may name in idp_hint. Default []: none.
 	IdPHints []string `yaml:"idp_hints" eg:"[tax]"`
 	// Scopes are the scopes that it may ask for. Default []: every one that we know.
@@ -320,6 +391,22 @@ type Client struct {
 	// IDTokenClaims are the claims, of those that its policy allows, that are also
 	// in the ID token. Default []: claims are in userinfo only.
 	IDTokenClaims []string `yaml:"id_token_claims" eg:"[age_over_18]"`
+}
+
+// RefreshTokens says for how long a service may come back while the person is away.
+type RefreshTokens struct {
+	// Max is for how long in all, from the sign-in, ISO 8601 in days and hours, at most
+	// P366D: she reads the day on which it ends. Required with refresh_tokens.
+	Max string `yaml:"max" eg:"P180D"`
+	// Idle is how long a refresh token may lie unused, at most max. Default P30D, or
+	// max if that is less.
+	Idle string `yaml:"idle" eg:"P30D"`
+	// Rotation: each use gives a new token, and a used one that comes again ends them
+	// all. Default true. false is for a service that proves itself and cannot be sure to
+	// keep each answer, or that FAPI 2.0 applies to; it needs a reason.
+	Rotation *bool `yaml:"rotation" eg:"true"`
+	// Reason says why rotation is false. Default "".
+	Reason string `yaml:"reason" eg:"\"FAPI 2.0 Security Profile 5.3.2.1: no rotation\""`
 }
 
 // Policy says what services may receive, why, and from whom.

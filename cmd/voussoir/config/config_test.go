@@ -93,7 +93,7 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 		Scopes:      []string{"openid", "profile", "birth", "email"},
 		RedirectURI: "https://id.example.org/callback/tax", IDTokenSigningAlg: "ES256", UserInfo: oidc.UserInfo{Fetch: true},
 		ACR:    oidc.ACR{Max: protocol.EIDAS1, Map: map[string]protocol.ACR{"urn:tax:password": protocol.EIDAS1}},
-		Claims: map[string]string{}, Civil: true, ForeignHosts: []string{"id.example.org", "login.city.example"},
+		Claims: map[string]string{}, Civil: true, Relay: true, ForeignHosts: []string{"id.example.org", "login.city.example"},
 	}
 	if !reflect.DeepEqual(got.Providers[0], tax) {
 		t.Errorf("provider = %+v, want %+v", got.Providers[0], tax)
@@ -111,12 +111,13 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 	}
 	want := &clients.Client{
 		ID: "city-library", Name: protocol.Text{"fr": "Médiathèque", "en": "City library"},
-		RedirectURIs: []string{"https://library.example/callback"}, PostLogoutURIs: []string{},
-		AuthMethod: clients.SecretBasic, SecretSHA256: [][32]byte{digest(0x0f), digest(0x1f)},
+		RedirectURIs: []string{"https://library.example/callback"}, PostLogoutURIs: []string{"https://library.example/"},
+		BackChannelLogoutURI: "https://library.example/backchannel-logout",
+		AuthMethod:           clients.SecretBasic, SecretSHA256: [][32]byte{digest(0x0f), digest(0x1f)},
 		Sector: "library.example", Policy: "library", RequirePKCE: true, RequireNonce: true, RequireState: true,
 		IDTokenSigningAlg: "ES256", AccessTokenTTL: time.Minute, AccessTokenFormat: clients.Opaque, IdPHints: []protocol.ProviderID{"tax"},
-		AllowedOrigins: []string{}, Scopes: []protocol.Scope{"openid", "given_name", "age_over_16", "email"},
-		ClaimsInIDToken: []protocol.Claim{"age_over_16"},
+		AllowedOrigins: []string{}, Scopes: []protocol.Scope{"openid", "given_name", "age_over_16", "email", "offline_access"},
+		ClaimsInIDToken: []protocol.Claim{"age_over_16"}, RefreshIdle: 30 * 24 * time.Hour, RefreshMax: 180 * 24 * time.Hour,
 	}
 	if !reflect.DeepEqual(library, want) {
 		t.Errorf("client = %+v\nwant %+v", library, want)

@@ -17,18 +17,30 @@ type DataProvider struct {
 	Name Text `yaml:"name" jsonschema:"required" eg:"{ fr: \"API Impôts\", en: \"Tax API\" }"`
 	// TokenEndpointAuthMethod is how it proves itself, and the only way accepted.
 	// Default client_secret_basic.
-	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt" eg:"client_secret_basic"`
+	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt,enum=tls_client_auth,enum=self_signed_tls_client_auth" eg:"client_secret_basic"`
 	// TokenEndpointAuthSigningAlg is the algorithm of its client assertions, with
 	// private_key_jwt. Default ES256.
 	TokenEndpointAuthSigningAlg string `yaml:"token_endpoint_auth_signing_alg" jsonschema:"enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
 	// ClientSecretSHA256 is the SHA-256 of its secret in hex (of a random secret of
 	// at least 32 bytes), or a list of them while a secret is being changed.
 	ClientSecretSHA256 OneOrMore `yaml:"client_secret_sha256" secret:"true" eg:"\"64 hex digits, from: printf %s THE_SECRET | sha256sum\""`
-	// JWKS holds its public keys, for private_key_jwt and to encrypt to. Default:
-	// none.
+	// JWKS holds its public keys: for private_key_jwt and self_signed_tls_client_auth,
+	// and to encrypt to. Default: none.
 	JWKS Raw `yaml:"jwks" secret:"true" eg:"{ keys: [ … ] }"`
 	// JWKSURI is where its public keys are, in place of jwks. Default "".
 	JWKSURI string `yaml:"jwks_uri" eg:"https://api.example/jwks"`
+	// TLSClientAuthSubjectDN is the subject of its certificate, with tls_client_auth:
+	// as RFC 4514 writes it, compared byte for byte. One of the five names. Default "".
+	TLSClientAuthSubjectDN string `yaml:"tls_client_auth_subject_dn" eg:"\"CN=library,O=City of Lyon,C=FR\""`
+	// TLSClientAuthSANDNS is a host name in its certificate, in place of the subject.
+	// Default "".
+	TLSClientAuthSANDNS string `yaml:"tls_client_auth_san_dns" eg:"library.example"`
+	// TLSClientAuthSANURI is an address in its certificate, likewise. Default "".
+	TLSClientAuthSANURI string `yaml:"tls_client_auth_san_uri" eg:"https://library.example/broker"`
+	// TLSClientAuthSANIP is an IP address in its certificate, likewise. Default "".
+	TLSClientAuthSANIP string `yaml:"tls_client_auth_san_ip" eg:"192.0.2.1"`
+	// TLSClientAuthSANEmail is a mailbox in its certificate, likewise. Default "".
+	TLSClientAuthSANEmail string `yaml:"tls_client_auth_san_email" eg:"broker@library.example"`
 	// Sector decides which subject it knows a person by: that of the services of the
 	// same sector, if there are any, so that an API recognises those who have an
 	// account at its own service. Required.
@@ -61,6 +73,8 @@ func (d *DataProvider) asClient() *Client {
 		ID: d.ID, Name: d.Name, TokenEndpointAuthMethod: d.TokenEndpointAuthMethod,
 		TokenEndpointAuthSigningAlg: d.TokenEndpointAuthSigningAlg, ClientSecretSHA256: d.ClientSecretSHA256,
 		JWKS: d.JWKS, JWKSURI: d.JWKSURI, Sector: d.Sector,
+		TLSClientAuthSubjectDN: d.TLSClientAuthSubjectDN, TLSClientAuthSANDNS: d.TLSClientAuthSANDNS, TLSClientAuthSANURI: d.TLSClientAuthSANURI,
+		TLSClientAuthSANIP: d.TLSClientAuthSANIP, TLSClientAuthSANEmail: d.TLSClientAuthSANEmail,
 	}
 }
 
@@ -89,6 +103,9 @@ func (c *checker) dataProvider(i int) {
 		}
 		if j := slices.Index(d.Scopes, string(protocol.OpenID)); j >= 0 {
 			c.add(index(at, j), "openid is in every token, so every token would be meant for it", "a scope that says what the API is for")
+		}
+		if j := slices.Index(d.Scopes, string(protocol.OfflineAccess)); j >= 0 {
+			c.add(index(at, j), "offline_access says for how long a service may come back, and nothing of what for", "a scope that says what the API is for")
 		}
 	}
 }

@@ -73,6 +73,12 @@ func (d *decoder) add(path, what, instead string) {
 	d.addAt(p.line, p.column, path, what, instead)
 }
 
+// addIdle is add for a setting that would have no effect.
+func (d *decoder) addIdle(path, what, instead string) {
+	d.add(path, what, instead)
+	d.problems[len(d.problems)-1].idle = true
+}
+
 func (d *decoder) addAt(line, column int, path, what, instead string) {
 	d.bad[path] = true
 	d.report(line, column, path, what, instead)

@@ -69,6 +69,8 @@ var elsewhere = map[string]struct{ instead, covers string }{
 	"Client.grant_types":        {"nothing: the authorization code is the only grant", ""},
 	"Client.response_types":     {"nothing: code is the only response type", ""},
 	"Client.claims":             {"claims in its policy: only a policy says what may be released", ""},
+	"Client.cors_origins":       {"allowed_origins: [https://app.example]", "allowed_origins"},
+	"Client.public":             {"token_endpoint_auth_method: none", "token_endpoint_auth_method"},
 	"Client.subject_type":       {"nothing: subjects are always pairwise, by sector", ""},
 	"Provider.scope":            {"scopes: [openid, profile, birth, email]", "scopes"},
 	"Provider.enabled":          {"nothing: a provider that is in the list is offered", ""},
@@ -77,5 +79,5 @@ var elsewhere = map[string]struct{ instead, covers string }{
 	"File.base_url":             {"issuer: https://id.example.org", "issuer"},
 	"File.url":                  {"issuer: https://id.example.org", "issuer"},
 	"File.port":                 {"listen: 127.0.0.1:8080", "listen"},
-	"File.trusted_proxies":      {"nothing: forwarded headers are never believed", ""},
+	"File.trusted_proxies":      {"client_certificates: { trusted_proxies: [10.0.0.7/32] }; other forwarded headers are never believed", ""},
 }

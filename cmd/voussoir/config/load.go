@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -29,6 +30,7 @@ type Loaded struct {
 	Development bool
 	Data        string // absolute path
 	KeysSecret  []byte // 32 bytes; nil: made in the data folder on the first start
+	KeysSigner  string // socket of the process that holds the signing keys; "": none
 	Private     bool   // outgoing calls may go to private addresses
 	// Providers are complete but for Client, Signer, Check, Now and Log.
 	Providers   []oidc.Config
@@ -36,6 +38,12 @@ type Loaded struct {
 	Clients     *clients.Set // data providers too, after the services
 	Policies    *policies.Table
 	PolicyCount int
+
+	TLS                *tls.Certificate   // of our own listener; nil: it speaks http
+	ClientCertificates *CertificateSource // nil: none are asked for or read
+	Initial            []Initial          // tokens with which services register
+
+	file File // for services that register: see Admit
 }
 
 // Load reads, checks and converts a configuration file. getenv reads the
@@ -59,6 +67,7 @@ func Parse(file string, data []byte, getenv func(string) string) (*Loaded, error
 	f, d := decode(file, data)
 	c := &checker{decoder: d, f: &f, dir: dir, getenv: getenv}
 	if len(d.at) > 1 { // otherwise there was no document to look at
+		c.profiles()
 		defaults(&f)
 		c.all()
 	}
@@ -88,6 +97,7 @@ func defaults(f *File) {
 		fill(&f.Clients[i].IDTokenSignedResponseAlg, "ES256")
 		fill(&f.Clients[i].AccessTokenLifetime, "PT60S")
 		fill(&f.Clients[i].AccessTokenFormat, string(clients.Opaque))
+		fill(&f.Clients[i].ApplicationType, "web")
 	}
 	for i := range f.DataProviders {
 		fill(&f.DataProviders[i].TokenEndpointAuthMethod, string(clients.SecretBasic))
@@ -112,7 +122,9 @@ func (c *checker) load() *Loaded {
 		Issuer: c.f.Issuer, Listen: c.f.Listen, Development: c.f.Development, Private: c.f.AllowPrivateAddresses || c.f.Development,
 		Data:       c.resolve(c.f.Data),
 		KeysSecret: c.keysSecret(),
+		KeysSigner: c.f.Keys.Signer.Socket,
 	}
+	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	for i := range c.f.Providers {
 		if c.f.Providers[i].Protocol == "saml" {
 			out.SAML = append(out.SAML, c.provideSAML(i))
@@ -131,6 +143,10 @@ func (c *checker) load() *Loaded {
 	for i := range c.f.Policies {
 		ps = append(ps, loadPolicy(&c.f.Policies[i]))
 	}
+	for i := range c.f.Registration.Tokens {
+		out.Initial = append(out.Initial, c.f.Registration.Tokens[i].load())
+	}
+	out.file = *c.f
 	out.Clients, out.Policies, out.PolicyCount = clients.NewSet(cs...), policies.NewTable(ps...), len(ps)
 	return out
 }
@@ -150,9 +166,10 @@ func (c *checker) provide(i int) oidc.Config {
 	if p.AuthorizationEndpoint != "" {
 		out.Endpoints = &oidc.Endpoints{
 			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, UserInfo: p.UserInfoEndpoint,
-			JWKS: p.JWKSURI, IssParameter: p.ISSParameter,
+			JWKS: p.JWKSURI, EndSession: p.EndSessionEndpoint, IssParameter: p.ISSParameter,
 		}
 	}
+	out.Relay = p.Logout != "off"
 	if p.TokenEndpointAuthMethod != "" {
 		out.AuthMethod = oidc.AuthMethod(p.TokenEndpointAuthMethod)
 	}
@@ -204,8 +221,11 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		AllowedOrigins: k.AllowedOrigins, Scopes: words[protocol.Scope](k.Scopes),
 		ClaimsInIDToken: words[protocol.Claim](k.IDTokenClaims),
 	}
+	out.CertificateName, out.CertificateBound = c.certificateName(k), k.CertificateBoundAccessTokens
+	out.FrontChannelLogoutURI, out.BackChannelLogoutURI = k.FrontChannelLogoutURI, k.BackChannelLogoutURI
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
+	out.RefreshIdle, out.RefreshMax, out.KeepRefreshToken = k.RefreshTokens.durations()
 	out.DPoPBound = k.DPoPBoundAccessTokens
 	if out.Sector == "" {
 		out.Sector = clients.Sector(k.RedirectURIs)
@@ -219,6 +239,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 		copy(digest[:], b)
 		out.SecretSHA256 = append(out.SecretSHA256, digest)
 	}
+	k.rules(out)
 	return out
 }
 

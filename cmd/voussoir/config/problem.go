@@ -17,6 +17,8 @@ type Problem struct {
 	What    string `json:"what"` // what is wrong, one sentence
 	Instead string `json:"write_instead"`
 	Warning bool   `json:"warning,omitempty"`
+
+	idle bool // the setting does no harm, it only has no effect here
 }
 
 // String is two lines: where and what, then what to write instead.
