@@ -68,15 +68,15 @@ type Recorder interface {
 	Append(ctx context.Context, e ...audit.Event) (audit.Receipt, error)
 }
 
-// slots are those that the ring must fill; first those that need no signer.
+// slots are those that the ring must fill.
 func (c Config) slots() []slot {
-	var list []slot
+	list := c.jwsSlots()
 	if c.SAML {
 		for _, alg := range samlAlgorithms() {
 			list = append(list, slot{ForSAML, alg})
 		}
 	}
-	return append(list, c.jwsSlots()...)
+	return list
 }
 
 // jwsSlots are those whose keys sign a JWS.
@@ -204,12 +204,19 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 	})
 }
 
-// fill makes what is missing in slots, as far as the signer can be reached.
+// fill makes what is missing in slots, as far as the signer can be reached: first
+// the keys for SAML, which need none.
 func (r *Ring) fill(ctx context.Context, c *contents, slots []slot) error {
-	if r.cfg.Signer != nil {
-		slots = slices.DeleteFunc(slots, func(at slot) bool { return at.use != ForSAML && !inSigners(at.alg) })
+	var first, others []slot
+	for _, at := range slots {
+		switch {
+		case at.use == ForSAML:
+			first = append(first, at)
+		case r.cfg.Signer == nil || inSigners(at.alg):
+			others = append(others, at)
+		}
 	}
-	err := c.complete(slots, r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
+	err := c.complete(append(first, others...), r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
 	if r.cfg.Signer != nil && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
 		return nil // Ready says so, and the next Reload tries again
 	}

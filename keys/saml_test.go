@@ -8,8 +8,9 @@ import (
 	"crypto/sha1" //nolint:gosec // what providers use with RSA-OAEP
 	"crypto/x509"
 	"errors"
-	"strings"
+	"slices"
 	"testing"
+	"time"
 )
 
 func samlRing(t *testing.T) *Ring {
@@ -58,19 +59,98 @@ func TestSAML_KeysSignNothingButRequests(t *testing.T) {
 			t.Errorf("%q was signed", other)
 		}
 	}
-	for _, alg := range []string{SAMLSigning, SAMLDecryption} {
+	for _, alg := range samlAlgorithms() {
 		if _, err := r.Sign(t.Context(), alg, "JWT", []byte("{}")); !errors.Is(err, ErrNoKey) {
 			t.Errorf("Sign with %s: %v, want ErrNoKey", alg, err)
 		}
+		if _, err := r.ForProviders().Sign(t.Context(), alg, "JWT", []byte("{}")); !errors.Is(err, ErrNoKey) {
+			t.Errorf("Sign with %s for providers: %v, want ErrNoKey", alg, err)
+		}
+		if err := r.CanSign(t.Context(), alg); err == nil {
+			t.Errorf("CanSign with %s", alg)
+		}
+	}
+}
+
+func TestSAML_KeysHaveNoOtherUseAndLieInNoSigner(t *testing.T) {
+	for name, change := range map[string]func(*signingKey){
+		"for services":  func(k *signingKey) { k.Use = ForServices },
+		"for providers": func(k *signingKey) { k.Use = ForProviders },
+		"signs tokens":  func(k *signingKey) { k.Alg = rs256 },
+		"in a signer":   func(k *signingKey) { k.Private, k.InSigner = nil, true },
+	} {
+		var c contents
+		c.secrets()
+		if err := c.complete([]slot{{ForSAML, SAMLSigning}}, generate, false, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fileRing().newHolding(c, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if change(&c.Signing[0]); c.Signing[0].State != Active {
+			t.Fatal("not the key that signs")
+		}
+		if _, err := fileRing().newHolding(c, time.Now()); err == nil {
+			t.Errorf("%s: the file is accepted", name)
+		}
+	}
+}
+
+func TestSAML_KeysStayInTheFileWhereASignerHoldsTheOthers(t *testing.T) {
+	cfg, _ := shelf(t)
+	token := newSoftToken()
+	cfg.SAML, cfg.Signer = true, token
+	token.set(true)
+	r := open(t, cfg) // they wait for no signer
+	before, _ := certificates(t, r)
+	if err := r.Ready(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("Ready without a key for services: %v", err)
+	}
+	// Neither a rotation nor an emergency does.
+	if err := r.Rotate(t.Context(), ForSAML, SAMLSigning); err != nil {
+		t.Fatal(err)
+	}
+	after, _ := certificates(t, r)
+	if !after[0].Equal(before[1]) || after[1].Equal(before[1]) {
+		t.Error("the next key does not sign after a rotation")
+	}
+	for _, k := range r.Keys() {
+		if k.Use == ForSAML && k.State == Active {
+			if err := r.Revoke(t.Context(), k.KID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	last, _ := certificates(t, r)
+	if !last[0].Equal(after[1]) {
+		t.Error("the next key does not sign after a revocation")
+	}
+	token.set(false)
+	if err := errors.Join(r.Reload(t.Context()), r.Ready(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range r.Keys() {
+		if k.InSigner == (k.Use == ForSAML) {
+			t.Errorf("%s key in the signer: %t", k.Alg, k.InSigner)
+		}
+	}
+	if len(token.keys) != 2 {
+		t.Errorf("the signer has %d keys, want those for services", len(token.keys))
 	}
 }
 
 func TestSAML_KeysAreNotInTheJWKS(t *testing.T) {
 	r := samlRing(t)
-	jwks, _ := r.JWKS()
+	for _, alg := range samlAlgorithms() { // retired ones are not there either
+		if err := r.Rotate(t.Context(), ForSAML, alg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	services, _ := r.JWKS()
+	providers, _ := r.ForProviders().JWKS()
 	for _, k := range r.Keys() {
-		if in := bytes.Contains(jwks, []byte(k.KID)); in == strings.HasPrefix(k.Alg, "SAML") {
-			t.Errorf("%s key in the JWKS: %t", k.Alg, in)
+		if in := bytes.Contains(services, []byte(k.KID)) || bytes.Contains(providers, []byte(k.KID)); in == (k.Use == ForSAML) {
+			t.Errorf("%s key in a JWKS: %t", k.Alg, in)
 		}
 	}
 }
@@ -148,6 +228,9 @@ func TestSAML_UnwrapWithSHA256AndMixedMaskHash(t *testing.T) {
 func TestSAML_ARingWithoutSAMLKeysSaysSo(t *testing.T) {
 	cfg, _ := shelf(t)
 	r := open(t, cfg)
+	if slices.ContainsFunc(r.Keys(), func(d Description) bool { return d.Use == ForSAML }) {
+		t.Error("it has some")
+	}
 	_, err1 := r.SAMLCertificates(t.Context())
 	_, err2 := r.SignSAMLQuery(t.Context(), "SAMLRequest=x")
 	_, err3 := r.UnwrapSAMLKey(t.Context(), nil, OAEP{})
