@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"bytes"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"net/url"
@@ -26,16 +28,15 @@ var (
 // A fresh one has never been here.
 type browser struct {
 	t       *testing.T
+	at      string                       // the issuer; its answers are looked at more closely
 	cookies map[string]map[string]string // by host
 	plain   bool                         // sends no Origin, as browsers did until about 2020
 	press   []string                     // the ids of the buttons, the first of them that is there
 	http    http.RoundTripper
 }
 
-func newBrowser(t *testing.T) *browser {
-	tr := &http.Transport{}
-	t.Cleanup(tr.CloseIdleConnections)
-	return &browser{t: t, cookies: map[string]map[string]string{}, press: agree, http: tr}
+func (o *op) browser(t *testing.T) *browser {
+	return &browser{t: t, at: o.issuer, cookies: map[string]map[string]string{}, press: agree, http: o.trusts.transport(t, tls.Certificate{})}
 }
 
 // outcome is where a visit ended: at the suite, with the parameters that arrived,
@@ -48,6 +49,8 @@ type outcome struct {
 	page     string   // what the last page says in #error data-code
 	lang     string   // of the last page
 	pressed  []string // buttons, in their order
+	ended    string   // what the last page says in #logged-out data-code
+	frames   []string // what was loaded in frames on the way
 	open     open     // the page on which nothing was left to press
 }
 
@@ -81,6 +84,12 @@ func (b *browser) carryOn(o outcome) outcome {
 func (b *browser) walk(at *url.URL, form url.Values, pressed []string) outcome {
 	b.t.Helper()
 	o := outcome{pressed: pressed}
+	framed := func(n *html.Node) bool {
+		if n.Data == "iframe" {
+			o.frames = append(o.frames, attr(n, "src"))
+		}
+		return false
+	}
 	for range 30 {
 		if arrived(at) {
 			o.callback, o.params = bare(at), at.Query()
@@ -100,6 +109,19 @@ func (b *browser) walk(at *url.URL, form url.Values, pressed []string) outcome {
 		if problem := byID(root, "error"); problem != nil {
 			o.page = attr(problem, "data-code")
 			return o
+		}
+		o.ended = attr(byID(root, "logged-out"), "data-code")
+		find(root, framed)
+		if _, to, ok := strings.Cut(resp.Header.Get("Refresh"), "; url="); ok {
+			if link := attr(byID(root, "logout-continue"), "href"); link != to {
+				b.t.Errorf("the page goes on to another address than its link, %q", link)
+			}
+			next, err := at.Parse(to)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			at = next
+			continue
 		}
 		// OAuth 2.0 Form Post Response Mode: without scripts there is a button.
 		if answer := byID(root, "answer"); answer != nil {
@@ -164,7 +186,14 @@ func (b *browser) load(at *url.URL, form url.Values) (*http.Response, *html.Node
 		b.t.Fatalf("%s %s: %v", method, at.Path, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	root, err := html.Parse(resp.Body)
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if strings.HasPrefix(at.String(), b.at+"/") {
+		wellAnswered(b.t, at.Path, resp, page)
+	}
+	root, err := html.Parse(bytes.NewReader(page))
 	if err != nil {
 		b.t.Fatal(err)
 	}

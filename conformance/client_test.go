@@ -3,6 +3,7 @@ package conformance
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -29,6 +30,10 @@ type client struct {
 	assert       func(map[string]any) // changes the claims of its assertions
 	mute         bool                 // sends no credentials
 	holder       *holder              // proves possession on each of its requests; nil: none
+	// Of one that connects with a certificate:
+	via           *http.Client    // nil: that of op
+	bearer        tls.Certificate // what via shows, if it is the right one
+	byCertificate bool            // it proves the client, too
 }
 
 // reply is what an endpoint says to a client.
@@ -47,7 +52,7 @@ func (r reply) str(name string) string { s, _ := r.body[name].(string); return s
 func (c *client) call(t *testing.T, method, path string, form url.Values, prepare func(*http.Request)) reply {
 	t.Helper()
 	send := func() reply {
-		return c.exchange(t, method, path, form, func(r *http.Request) {
+		return c.exchangeBy(t, c.via, method, path, form, func(r *http.Request) {
 			prepare(r)
 			if c.holder != nil {
 				c.holder.prove(t, r)
@@ -77,6 +82,10 @@ func (c *client) authenticate(t *testing.T, form url.Values, r *http.Request) {
 	t.Helper()
 	switch {
 	case c.mute:
+	case c.byCertificate:
+		if form.Get("client_id") == "" {
+			form.Set("client_id", c.id)
+		}
 	case c.ring != nil:
 		if form.Get("client_id") == "" {
 			form.Set("client_id", c.id)
@@ -132,17 +141,25 @@ func tampered(compact string) string {
 // exchange sends one request to the broker; prepare may add to it.
 func (o *op) exchange(t *testing.T, method, path string, form url.Values, prepare func(*http.Request)) reply {
 	t.Helper()
+	return o.exchangeBy(t, nil, method, path, form, prepare)
+}
+
+func (o *op) exchangeBy(t *testing.T, via *http.Client, method, path string, form url.Values, prepare func(*http.Request)) reply {
+	t.Helper()
+	if via == nil {
+		via = o.http
+	}
 	req, err := http.NewRequestWithContext(t.Context(), method, o.issuer+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if form != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded;charset=UTF-8") // as the suite has it
 	}
 	if prepare != nil {
 		prepare(req)
 	}
-	resp, err := o.http.Do(req)
+	resp, err := via.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,6 +169,7 @@ func (o *op) exchange(t *testing.T, method, path string, form url.Values, prepar
 		t.Fatal(err)
 	}
 	_ = json.Unmarshal(r.text, &r.body) // no JSON: no body
+	wellSaid(t, path, r)
 	return r
 }
 

@@ -7,7 +7,9 @@
 // Read plans_test.go first: which modules there are, and what each is about. Then
 // world_test.go (a broker whose clock can be turned), browser_test.go (a browser
 // without JavaScript), client_test.go (a relying party that can do wrong), and
-// the modules themselves, oidcc_test.go, fapi2_test.go and dpop_test.go.
+// the modules themselves, oidcc_test.go, dynamic_test.go, refresh_test.go,
+// logout_test.go, fapi2_test.go, dpop_test.go and mtls_test.go. plain_test.go looks at
+// every answer and every page as the suite does, whatever the module.
 //
 //	go test ./conformance -run 'TestOidccBasic/oidcc-codereuse$'
 package conformance

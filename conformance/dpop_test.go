@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"maps"
 	"net/http"
@@ -100,10 +101,19 @@ func (c *client) holding(change func(*holder)) *client {
 	return &other
 }
 
+// unbound is the same client, without a proof of possession.
+func (c *client) unbound(t *testing.T) *client {
+	t.Helper()
+	if c.holder == nil {
+		return c.certified(t, tls.Certificate{})
+	}
+	return c.holding(func(h *holder) { h.mute = true })
+}
+
 func withProof(change func(s *suite, claims map[string]any)) test {
 	return func(t *testing.T, s *suite) {
 		c := s.first.holding(func(h *holder) { h.change = func(_, claims map[string]any) { change(s, claims) } })
-		s.signIn(t, newBrowser(t), s.request(c))
+		s.signIn(t, s.browser(t), s.request(c))
 	}
 }
 
@@ -136,12 +146,12 @@ func mismatchedAtPAR(t *testing.T, s *suite) {
 // byParameter binds the code by dpop_jkt, and sends no proof to /par.
 func byParameter(t *testing.T, s *suite) *request {
 	t.Helper()
-	return s.request(s.first.holding(func(h *holder) { h.mute = true })).with("dpop_jkt", s.first.holder.thumbprint(t))
+	return s.request(s.first.unbound(t)).with("dpop_jkt", s.first.holder.thumbprint(t))
 }
 
 func boundByParameter(t *testing.T, s *suite) {
 	r := byParameter(t, s)
-	x := s.code(t, newBrowser(t), r)
+	x := s.code(t, s.browser(t), r)
 	r.client = s.first
 	s.spend(t, r, x)
 }
@@ -151,17 +161,17 @@ func mismatchedAtToken(t *testing.T, s *suite, byProof bool) {
 	if !byProof {
 		r = byParameter(t, s)
 	}
-	x := s.code(t, newBrowser(t), r)
+	x := s.code(t, s.browser(t), r)
 	thief := s.first.holding(func(h *holder) { h.key = newHolder(t, s.op).key })
 	thief.redeem(t, x.code, r.verifier).says(t, http.StatusBadRequest, "invalid_grant", "invalid_dpop_proof")
 }
 
 func holderRequired(t *testing.T, s *suite) {
 	r := s.request(s.first)
-	x := s.code(t, newBrowser(t), r)
-	without := s.first.holding(func(h *holder) { h.mute = true })
+	x := s.code(t, s.browser(t), r)
+	without := s.first.unbound(t)
 	without.redeem(t, x.code, r.verifier).says(t, http.StatusBadRequest, "invalid_request", "invalid_dpop_proof")
-	x = s.signIn(t, newBrowser(t), s.request(s.first))
+	x = s.signIn(t, s.browser(t), s.request(s.first))
 	for _, scheme := range []string{"Bearer", "DPoP"} {
 		if got := without.userinfo(t, http.MethodGet, scheme, x.access); got.status != http.StatusUnauthorized {
 			t.Errorf("a bound token without a proof, as %s: %d", scheme, got.status)
@@ -199,7 +209,7 @@ func badProofs(t *testing.T, s *suite) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := s.request(s.first)
-			x := s.code(t, newBrowser(t), r)
+			x := s.code(t, s.browser(t), r)
 			s.first.holding(change).redeem(t, x.code, r.verifier).says(t, http.StatusBadRequest, "invalid_dpop_proof")
 			x = s.spend(t, r, x) // the code is still good
 			if got := s.first.holding(change).userinfo(t, http.MethodGet, x.scheme(), x.access); got.status/100 != 4 {
@@ -207,7 +217,7 @@ func badProofs(t *testing.T, s *suite) {
 			}
 		})
 	}
-	x := s.signIn(t, newBrowser(t), s.request(s.first))
+	x := s.signIn(t, s.browser(t), s.request(s.first))
 	for name, change := range map[string]func(*holder){
 		"no ath": claim("ath", nil), "another token's ath": claim("ath", challenge(random())),
 		"another key": func(h *holder) { h.key = newHolder(t, s.op).key },

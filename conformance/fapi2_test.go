@@ -16,19 +16,28 @@ func TestFapi2SecurityProfile(t *testing.T) { runPlan(t, "TestFapi2SecurityProfi
 
 func TestFapi2MessageSigning(t *testing.T) { runPlan(t, "TestFapi2MessageSigning") }
 
+func fapiRedirects() map[string]string {
+	return map[string]string{"first": suiteHost + "callback", "second": suiteHost + "callback?dummy1=lorem&dummy2=ipsum"}
+}
+
+// fapiClients are the two of docs/certification.md, with keys.
+func fapiClients(t *testing.T) (string, map[string]*keys.Ring) {
+	t.Helper()
+	clients, rings := documented(t, "fapi clients"), map[string]*keys.Ring{}
+	for id := range fapiRedirects() {
+		// An RSA key as well: RS256 must be refused although there is a key for it.
+		rings[id] = newRing(t, time.Now, "ES256", "RS256")
+		clients = strings.ReplaceAll(clients, "PUBLIC-KEYS-OF-"+id, string(jwks(t, rings[id])))
+	}
+	return clients, rings
+}
+
 // fapi2Suite is a broker with two clients as the FAPI 2.0 plans have them: they
 // prove themselves by key and push their requests. With signing these are request
 // objects, and the answers are signed too (JARM).
 func fapi2Suite(t *testing.T, signing bool) *suite {
 	t.Helper()
-	redirects := map[string]string{"first": suiteHost + "callback", "second": suiteHost + "callback?dummy1=lorem&dummy2=ipsum"}
-	clients, rings := documented(t, "fapi clients"), map[string]*keys.Ring{}
-	for id := range redirects {
-		// An RSA key as well: RS256 must be refused although there is a key for it.
-		rings[id] = newRing(t, time.Now, "ES256", "RS256")
-		jwks, _ := rings[id].JWKS()
-		clients = strings.ReplaceAll(clients, "PUBLIC-KEYS-OF-"+id, string(jwks))
-	}
+	clients, rings := fapiClients(t)
 	if signing {
 		line := "    policy: conformance\n"
 		clients = strings.ReplaceAll(clients, line, line+documented(t, "signing lines"))
@@ -38,7 +47,7 @@ func fapi2Suite(t *testing.T, signing bool) *suite {
 		s.mode = "jwt"
 	}
 	of := func(id string) *client {
-		return &client{op: s.op, id: id, ring: rings[id], alg: "ES256", redirect: redirects[id], holder: newHolder(t, s.op)}
+		return &client{op: s.op, id: id, ring: rings[id], alg: "ES256", redirect: fapiRedirects()[id], holder: newHolder(t, s.op)}
 	}
 	s.first, s.second = of("first"), of("second")
 	return s
@@ -92,12 +101,14 @@ func securityTests() map[string]test {
 		"par-ensure-pkce-required": refused("invalid_request", func(r *request) {
 			r.without("code_challenge").without("code_challenge_method")
 		}),
-		"par-plain-pkce-rejected":                     refused("invalid_request", func(r *request) { r.with("code_challenge_method", "plain").with("code_challenge", r.verifier) }),
-		"ensure-pkce-code-verifier-required":          func(t *testing.T, s *suite) { fapiVerifier(t, s, "") },
-		"incorrect-pkce-code-verifier-rejected":       func(t *testing.T, s *suite) { fapiVerifier(t, s, random()) },
-		"par-without-duplicate-parameters":            simply(func(*request) {}),
-		"par-test-array-as-audience-fails":            asserting(func(s *suite, m map[string]any) { m["aud"] = []string{s.issuer} }),
-		"par-test-par-endpoint-url-as-audience-fails": asserting(func(s *suite, m map[string]any) { m["aud"] = s.issuer + "/par" }),
+		"par-plain-pkce-rejected":                       refused("invalid_request", func(r *request) { r.with("code_challenge_method", "plain").with("code_challenge", r.verifier) }),
+		"ensure-pkce-code-verifier-required":            func(t *testing.T, s *suite) { fapiVerifier(t, s, "") },
+		"incorrect-pkce-code-verifier-rejected":         func(t *testing.T, s *suite) { fapiVerifier(t, s, random()) },
+		"par-without-duplicate-parameters":              simply(func(*request) {}),
+		"par-test-array-as-audience-fails":              asserting(func(s *suite, m map[string]any) { m["aud"] = []string{s.issuer} }),
+		"par-test-par-endpoint-url-as-audience-fails":   asserting(func(s *suite, m map[string]any) { m["aud"] = s.issuer + "/par" }),
+		"par-test-token-endpoint-url-as-audience-fails": asserting(func(s *suite, m map[string]any) { m["aud"] = s.issuer + "/token" }),
+		"refresh-token":                                 fapiRefreshToken,
 	})
 	maps.Copy(tests, dpopTests())
 	return tests
@@ -160,7 +171,7 @@ func assertionRefused(change func(*client)) test {
 		change(&bad)
 		r := s.request(s.first)
 		bad.send(t, http.MethodPost, "/par", s.form(t, r)).says(t, http.StatusUnauthorized, "invalid_client")
-		x := s.code(t, newBrowser(t), r)
+		x := s.code(t, s.browser(t), r)
 		bad.redeem(t, x.code, r.verifier).says(t, http.StatusUnauthorized, "invalid_client")
 		// Whoever has not proven itself cannot burn the code either.
 		s.spend(t, r, x)
@@ -205,8 +216,8 @@ func fapiDiscovery(t *testing.T, s *suite) {
 }
 
 func fapiHappyFlow(t *testing.T, s *suite) {
-	one := s.signIn(t, newBrowser(t), s.request(s.first))
-	two := s.signIn(t, newBrowser(t), s.request(s.second).with("scope", "openid email"))
+	one := s.signIn(t, s.browser(t), s.request(s.first))
+	two := s.signIn(t, s.browser(t), s.request(s.second).with("scope", "openid email"))
 	if one.sub() == two.sub() {
 		t.Error("two sectors know her by one subject")
 	}
@@ -216,7 +227,7 @@ func fapiHappyFlow(t *testing.T, s *suite) {
 }
 
 func fapiUserRejects(t *testing.T, s *suite) {
-	b := newBrowser(t)
+	b := s.browser(t)
 	b.press = refuse
 	s.ask(t, b, s.request(s.first)).returned(t, "access_denied")
 }
@@ -226,7 +237,7 @@ func fapiClaims(t *testing.T, s *suite) {
 	if s.signed { // an object inside an object (Core section 6.1)
 		r.claims["claims"] = map[string]any{"userinfo": map[string]any{"given_name": map[string]any{"essential": true}, "email": nil}}
 	}
-	x := s.signIn(t, newBrowser(t), r)
+	x := s.signIn(t, s.browser(t), r)
 	if got := s.claims(t, s.first, x); got["given_name"] != "Camille Jeanne" || got["email"] != "camille@mail.example" || got["birthdate"] != nil {
 		t.Errorf("userinfo has %v", got)
 	}
@@ -234,7 +245,7 @@ func fapiClaims(t *testing.T, s *suite) {
 
 // RFC 9110 section 11.1: the name of a scheme is the same in any case.
 func fapiSchemeCase(t *testing.T, s *suite) {
-	x := s.signIn(t, newBrowser(t), s.request(s.first))
+	x := s.signIn(t, s.browser(t), s.request(s.first))
 	for _, scheme := range []string{strings.ToUpper(x.scheme()), strings.ToLower(x.scheme()), strings.ToLower(x.scheme()[:1]) + strings.ToUpper(x.scheme()[1:])} {
 		if r := s.first.userinfo(t, http.MethodGet, scheme, x.access); r.status != http.StatusOK {
 			t.Errorf("%s: %d", scheme, r.status)
@@ -253,11 +264,11 @@ func fapiOutside(t *testing.T, s *suite, name string, inside bool) {
 		r.beside = url.Values{name: {"outside"}}
 	}
 	address := s.address(t, r) + "&" + name + "=outside"
-	s.spend(t, r, coded(t, s.arrive(t, r, newBrowser(t).visit(address, nil)))) // compares state and nonce with those of r
+	s.spend(t, r, coded(t, s.arrive(t, r, s.browser(t).visit(address, nil)))) // compares state and nonce with those of r
 }
 
 func fapiLongState(t *testing.T, s *suite) {
-	s.signIn(t, newBrowser(t), s.request(s.first).with("state", strings.Repeat("s", 384)))
+	s.signIn(t, s.browser(t), s.request(s.first).with("state", strings.Repeat("s", 384)))
 	s.push(t, s.request(s.first).with("state", strings.Repeat("s", 1000))).says(t, http.StatusBadRequest, "invalid_request")
 }
 
@@ -279,18 +290,18 @@ func fapiWithoutPAR(t *testing.T, s *suite) {
 	plain := *s
 	plain.pushed, plain.signed = false, false
 	r := plain.request(s.first)
-	plain.ask(t, newBrowser(t), r).returned(t, "invalid_request")
+	plain.ask(t, s.browser(t), r).returned(t, "invalid_request")
 	if s.signed { // signed, but not pushed
 		plain.signed = true
 		r = plain.request(s.first)
 		r.beside = url.Values{"redirect_uri": {s.first.redirect}}
-		plain.ask(t, newBrowser(t), r).returned(t, "invalid_request")
+		plain.ask(t, s.browser(t), r).returned(t, "invalid_request")
 	}
 }
 
 func fapiOtherClientID(t *testing.T, s *suite) {
 	r := s.request(s.first)
-	x := s.code(t, newBrowser(t), r)
+	x := s.code(t, s.browser(t), r)
 	form := url.Values{
 		"grant_type": {"authorization_code"}, "code": {x.code}, "redirect_uri": {s.first.redirect}, "code_verifier": {r.verifier},
 		"client_id": {s.second.id},
@@ -300,7 +311,7 @@ func fapiOtherClientID(t *testing.T, s *suite) {
 
 func fapiCodeOfAnother(t *testing.T, s *suite) {
 	r := s.request(s.first)
-	x := s.code(t, newBrowser(t), r)
+	x := s.code(t, s.browser(t), r)
 	other := *s.second
 	other.redirect = s.first.redirect
 	other.redeem(t, x.code, r.verifier).says(t, http.StatusBadRequest, "invalid_grant")
@@ -308,7 +319,7 @@ func fapiCodeOfAnother(t *testing.T, s *suite) {
 
 func fapiExpiredCode(t *testing.T, s *suite) {
 	r := s.request(s.first)
-	x := s.code(t, newBrowser(t), r)
+	x := s.code(t, s.browser(t), r)
 	s.pass(t, 61*time.Second) // FAPI 2.0 section 5.3.2.2: at most 60 s
 	r.redeem(t, x.code, r.verifier).says(t, http.StatusBadRequest, "invalid_grant")
 }
@@ -343,13 +354,13 @@ func fapiAssertionAhead(t *testing.T, s *suite) {
 	ahead.assert = func(m map[string]any) {
 		m["iat"], m["nbf"] = s.now().Add(8*time.Second).Unix(), s.now().Add(8*time.Second).Unix()
 	}
-	s.signIn(t, newBrowser(t), s.request(&ahead))
+	s.signIn(t, s.browser(t), s.request(&ahead))
 }
 
 // A person may open a pushed request twice; FAPI 2.0 section 5.3.2.2 note 3.
 func fapiOpenedTwice(t *testing.T, s *suite) {
 	r := s.request(s.first)
-	address, b := s.address(t, r), newBrowser(t)
+	address, b := s.address(t, r), s.browser(t)
 	b.press = nil
 	if o := b.visit(address, nil); o.open.root == nil {
 		t.Fatalf("the first visit ends with %v, page %q", o.params, o.page)
@@ -360,10 +371,10 @@ func fapiOpenedTwice(t *testing.T, s *suite) {
 
 func fapiAnsweredOnce(t *testing.T, s *suite) {
 	r := s.request(s.first)
-	address, b := s.address(t, r), newBrowser(t)
+	address, b := s.address(t, r), s.browser(t)
 	s.spend(t, r, coded(t, s.arrive(t, r, b.visit(address, nil))))
 	b.visit(address, nil).stopped(t, "flow_unknown")
-	newBrowser(t).visit(address, nil).stopped(t, "flow_unknown")
+	s.browser(t).visit(address, nil).stopped(t, "flow_unknown")
 }
 
 func fapiExpiredReference(t *testing.T, s *suite) {
@@ -374,12 +385,12 @@ func fapiExpiredReference(t *testing.T, s *suite) {
 		t.Fatalf("push: %d %v", answer.status, answer.body)
 	}
 	s.pass(t, time.Duration(life+1)*time.Second)
-	newBrowser(t).visit(s.reference(s.first, answer.str("request_uri")), nil).stopped(t, "flow_unknown")
+	s.browser(t).visit(s.reference(s.first, answer.str("request_uri")), nil).stopped(t, "flow_unknown")
 }
 
 func fapiReferenceOfAnother(t *testing.T, s *suite) {
 	answer := s.push(t, s.request(s.first))
-	newBrowser(t).visit(s.reference(s.second, answer.str("request_uri")), nil).stopped(t, "flow_unknown")
+	s.browser(t).visit(s.reference(s.second, answer.str("request_uri")), nil).stopped(t, "flow_unknown")
 }
 
 func fapiReferencePushed(t *testing.T, s *suite) {
@@ -401,7 +412,7 @@ func fapiWrongMethod(t *testing.T, s *suite) {
 // FAPI 2.0 wants invalid_grant, not invalid_request, when a verifier is missing.
 func fapiVerifier(t *testing.T, s *suite, verifier string) {
 	r := s.request(s.first)
-	x := s.code(t, newBrowser(t), r)
+	x := s.code(t, s.browser(t), r)
 	r.redeem(t, x.code, verifier).says(t, http.StatusBadRequest, "invalid_grant")
 }
 

@@ -40,7 +40,7 @@ var basicModules = []module{
 	{name: "oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported", about: "taken, or request_not_supported"},
 	{name: "oidcc-claims-essential", about: "an essential claim is no obstacle"},
 	{name: "oidcc-ensure-request-object-with-redirect-uri", about: "the address beside a request object is not used"},
-	{name: "oidcc-refresh-token", about: "bound to its client", waits: refresh},
+	{name: "oidcc-refresh-token", about: "bound to its client"},
 	{name: "oidcc-ensure-request-with-valid-pkce-succeeds", about: "S256"},
 }
 
@@ -49,53 +49,53 @@ var configModules = []module{
 }
 
 var dynamicModules = []module{
-	{name: "oidcc-discovery-endpoint-verification", about: "as in oidcc-config, with registration_endpoint", waits: registration},
-	{name: "oidcc-server", about: "a plain sign-in of a registered client", waits: registration},
-	{name: "oidcc-ensure-client-assertion-with-iss-aud-succeeds", about: "a client assertion for the issuer", waits: registration},
-	{name: "oidcc-ensure-redirect-uri-in-authorization-request", about: "it must be sent", waits: registration},
-	{name: "oidcc-ensure-request-object-with-redirect-uri", about: "the address beside a request object is not used", waits: registration},
-	{name: "oidcc-idtoken-rs256", about: "registered for RS256", waits: registration},
-	{name: "oidcc-idtoken-unsigned", about: "registered for none, if that is offered", waits: registration},
-	{name: "oidcc-redirect-uri-query-OK", about: "a registered query is kept", waits: registration},
-	{name: "oidcc-redirect-uri-query-added", about: "a query that is not registered is refused", waits: registration},
-	{name: "oidcc-redirect-uri-query-mismatch", about: "and so is another one", waits: registration},
-	{name: "oidcc-redirect-uri-regfrag", about: "a fragment cannot be registered", waits: registration},
-	{name: "oidcc-refresh-token", about: "bound to its client", waits: registration},
-	{name: "oidcc-refresh-token-rp-key-rotation", about: "it outlives the client's key", waits: registration},
-	{name: "oidcc-registration-jwks-uri", about: "keys by address", waits: registration},
-	{name: "oidcc-registration-logo-uri", about: "shown to the person", waits: registration},
-	{name: "oidcc-registration-policy-uri", about: "shown to the person", waits: registration},
-	{name: "oidcc-registration-tos-uri", about: "shown to the person", waits: registration},
-	{name: "oidcc-registration-sector-uri", about: "a list with all redirect URIs is taken", waits: registration},
-	{name: "oidcc-registration-sector-bad", about: "one without them is invalid_client_metadata", waits: registration},
-	{name: "oidcc-request-uri-unsigned", about: "if it is offered", waits: registration},
-	{name: "oidcc-request-uri-signed-rs256", about: "if it is offered", waits: registration},
-	{name: "oidcc-server-rotate-keys", about: "the new key is published, the old one too", waits: registration},
-	{name: "oidcc-userinfo-rs256", about: "userinfo as a signed JWT", waits: registration},
+	{name: "oidcc-discovery-endpoint-verification", about: "as in oidcc-config, with registration_endpoint"},
+	{name: "oidcc-server", about: "a plain sign-in of a registered client"},
+	{name: "oidcc-ensure-client-assertion-with-iss-aud-succeeds", about: "a client assertion for the issuer"},
+	{name: "oidcc-ensure-redirect-uri-in-authorization-request", about: "it must be sent"},
+	{name: "oidcc-ensure-request-object-with-redirect-uri", about: "the address beside a request object is not used"},
+	{name: "oidcc-idtoken-rs256", about: "registered for RS256"},
+	{name: "oidcc-idtoken-unsigned", about: "registered for none, if that is offered"},
+	{name: "oidcc-redirect-uri-query-OK", about: "a registered query is kept"},
+	{name: "oidcc-redirect-uri-query-added", about: "a query that is not registered is refused"},
+	{name: "oidcc-redirect-uri-query-mismatch", about: "and so is another one"},
+	{name: "oidcc-redirect-uri-regfrag", about: "a fragment cannot be registered"},
+	{name: "oidcc-refresh-token", about: "bound to its client"},
+	{name: "oidcc-refresh-token-rp-key-rotation", about: "it outlives the client's key"},
+	{name: "oidcc-registration-jwks-uri", about: "keys by address"},
+	{name: "oidcc-registration-logo-uri", about: "shown to the person"},
+	{name: "oidcc-registration-policy-uri", about: "shown to the person"},
+	{name: "oidcc-registration-tos-uri", about: "shown to the person"},
+	{name: "oidcc-registration-sector-uri", about: "a list with all redirect URIs is taken"},
+	{name: "oidcc-registration-sector-bad", about: "one without them is invalid_client_metadata"},
+	{name: "oidcc-request-uri-unsigned", about: "if it is offered"},
+	{name: "oidcc-request-uri-signed-rs256", about: "if it is offered"},
+	{name: "oidcc-server-rotate-keys", about: "the new key is published, the old one too"},
+	{name: "oidcc-userinfo-rs256", about: "userinfo as a signed JWT"},
 }
 
 var logoutModules = []module{
-	{name: "oidcc-rp-initiated-logout-discovery-endpoint-verification", about: "end_session_endpoint", waits: logout},
-	{name: "oidcc-rp-initiated-logout", about: "back to the service, and prompt=none fails", waits: logout},
-	{name: "oidcc-rp-initiated-logout-bad-post-logout-redirect-uri", about: "no redirect", waits: logout},
-	{name: "oidcc-rp-initiated-logout-modified-id-token-hint", about: "alg none: no redirect", waits: logout},
-	{name: "oidcc-rp-initiated-logout-no-id-token-hint", about: "no redirect without asking", waits: logout},
-	{name: "oidcc-rp-initiated-logout-no-params", about: "logged out on our page", waits: logout},
-	{name: "oidcc-rp-initiated-logout-no-post-logout-redirect-uri", about: "logged out on our page", waits: logout},
-	{name: "oidcc-rp-initiated-logout-no-state", about: "back without state", waits: logout},
-	{name: "oidcc-rp-initiated-logout-only-state", about: "logged out on our page", waits: logout},
-	{name: "oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri", about: "no redirect", waits: logout},
-	{name: "oidcc-rp-initiated-logout-bad-id-token-hint", about: "signed by somebody else: no redirect", waits: logout},
+	{name: "oidcc-rp-initiated-logout-discovery-endpoint-verification", about: "end_session_endpoint"},
+	{name: "oidcc-rp-initiated-logout", about: "back to the service, and prompt=none fails"},
+	{name: "oidcc-rp-initiated-logout-bad-post-logout-redirect-uri", about: "no redirect"},
+	{name: "oidcc-rp-initiated-logout-modified-id-token-hint", about: "alg none: no redirect"},
+	{name: "oidcc-rp-initiated-logout-no-id-token-hint", about: "no redirect without asking"},
+	{name: "oidcc-rp-initiated-logout-no-params", about: "logged out on our page"},
+	{name: "oidcc-rp-initiated-logout-no-post-logout-redirect-uri", about: "logged out on our page"},
+	{name: "oidcc-rp-initiated-logout-no-state", about: "back without state"},
+	{name: "oidcc-rp-initiated-logout-only-state", about: "logged out on our page"},
+	{name: "oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri", about: "no redirect"},
+	{name: "oidcc-rp-initiated-logout-bad-id-token-hint", about: "signed by somebody else: no redirect"},
 }
 
 var frontChannelModules = []module{
-	{name: "oidcc-frontchannel-logout-discovery-endpoint-verification", about: "the two flags", waits: logout},
-	{name: "oidcc-frontchannel-rp-initiated-logout", about: "a frame with iss and sid", waits: logout},
+	{name: "oidcc-frontchannel-logout-discovery-endpoint-verification", about: "the two flags"},
+	{name: "oidcc-frontchannel-rp-initiated-logout", about: "a frame with iss and sid"},
 }
 
 var backChannelModules = []module{
-	{name: "oidcc-backchannel-logout-discovery-endpoint-verification", about: "the two flags", waits: logout},
-	{name: "oidcc-backchannel-rp-initiated-logout", about: "a logout token with sid", waits: logout},
+	{name: "oidcc-backchannel-logout-discovery-endpoint-verification", about: "the two flags"},
+	{name: "oidcc-backchannel-rp-initiated-logout", about: "a logout token with sid"},
 }
 
 // fapi is the prefix of the modules of both FAPI 2.0 plans.
@@ -144,7 +144,7 @@ var securityModules = []module{
 	{name: fapi + "ensure-client-assertion-with-no-sub-fails", about: "without sub"},
 	{name: fapi + "ensure-invalid-client-assertions-fail", about: "none, other keys, other iss, no exp, no jti"},
 	{name: fapi + "dpop-negative-tests", about: "proofs that do not hold"},
-	{name: fapi + "refresh-token", about: "bound to its client and key", waits: refresh},
+	{name: fapi + "refresh-token", about: "bound to its client and key"},
 	{name: fapi + "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds", about: "opened twice, answered once"},
 	{name: fapi + "par-attempt-reuse-request_uri", about: "answered once"},
 	{name: fapi + "par-attempt-to-use-expired-request_uri", about: "too late"},
@@ -160,7 +160,7 @@ var securityModules = []module{
 	{name: fapi + "par-without-duplicate-parameters", about: "client_id and request_uri are enough"},
 	{name: fapi + "par-test-array-as-audience-fails", about: "aud is one string"},
 	{name: fapi + "par-test-par-endpoint-url-as-audience-fails", about: "the issuer, not /par"},
-	{name: fapi + "par-test-token-endpoint-url-as-audience-fails", about: "the issuer, not /token", waits: profiles},
+	{name: fapi + "par-test-token-endpoint-url-as-audience-fails", about: "the issuer, not /token"},
 
 	// Of national profiles and of grant management.
 	{name: fapi + "australia-connectid-ensure-invalid-purpose-fails", about: "Australia"},

@@ -14,7 +14,14 @@ import (
 // basicSuite is a broker with the clients of docs/certification.md.
 func basicSuite(t *testing.T, mode string) *suite {
 	t.Helper()
-	clients := documented(t, "basic clients")
+	return basicSuiteWith(t, mode, "")
+}
+
+// basicSuiteWith has more lines for each client.
+func basicSuiteWith(t *testing.T, mode, more string) *suite {
+	t.Helper()
+	const line = "    policy: conformance\n"
+	clients := strings.ReplaceAll(documented(t, "basic clients"), line, line+more)
 	for _, id := range []string{"first", "second", "poster"} {
 		clients = strings.ReplaceAll(clients, "SHA256-OF-THE-SECRET-OF-"+id, secretHash("secret-of-"+id))
 	}
@@ -36,14 +43,14 @@ func simply(change func(r *request)) test {
 	return func(t *testing.T, s *suite) {
 		r := s.request(s.first)
 		change(r)
-		s.signIn(t, newBrowser(t), r)
+		s.signIn(t, s.browser(t), r)
 	}
 }
 
 // gets signs in with a scope, and wants exactly these claims at userinfo.
 func gets(scope string, want ...string) test {
 	return func(t *testing.T, s *suite) {
-		x := s.signIn(t, newBrowser(t), s.request(s.first).with("scope", scope))
+		x := s.signIn(t, s.browser(t), s.request(s.first).with("scope", scope))
 		got := s.claims(t, s.first, x)
 		delete(got, "sub")
 		for _, name := range want {
@@ -84,7 +91,7 @@ func basicTests() map[string]test {
 		"oidcc-id-token-hint":        idTokenHint,
 		"oidcc-prompt-login":         promptLogin,
 		"oidcc-prompt-none-not-logged-in": func(t *testing.T, s *suite) {
-			s.ask(t, newBrowser(t), s.request(s.first).with("prompt", "none")).returned(t, "login_required")
+			s.ask(t, s.browser(t), s.request(s.first).with("prompt", "none")).returned(t, "login_required")
 		},
 		"oidcc-prompt-none-logged-in":                          promptNoneLoggedIn,
 		"oidcc-max-age-1":                                      maxAge1,
@@ -104,25 +111,26 @@ func basicTests() map[string]test {
 		"oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported": unsignedRequestObject,
 		"oidcc-ensure-request-object-with-redirect-uri":                                requestObjectWithRedirectURI,
 		"oidcc-claims-essential": claimsEssential,
+		"oidcc-refresh-token":    refreshToken,
 	}
 }
 
 // A plain sign-in; also in a browser that does not say where a form comes from.
 func server(t *testing.T, s *suite) {
-	s.signIn(t, newBrowser(t), s.request(s.first))
-	old := newBrowser(t)
+	s.signIn(t, s.browser(t), s.request(s.first))
+	old := s.browser(t)
 	old.plain = true
 	s.signIn(t, old, s.request(s.first).with("prompt", "consent"))
 }
 
 func responseTypeMissing(t *testing.T, s *suite) {
-	s.ask(t, newBrowser(t), s.request(s.first).without("response_type")).returned(t, "invalid_request")
+	s.ask(t, s.browser(t), s.request(s.first).without("response_type")).returned(t, "invalid_request")
 }
 
 // RS256 is the default of OpenID Connect Registration section 2, and the kid must
 // lead to one key of the JWKS (Core section 10.1).
 func idTokenSignature(t *testing.T, s *suite) {
-	x := s.signIn(t, newBrowser(t), s.request(s.first))
+	x := s.signIn(t, s.browser(t), s.request(s.first))
 	head := part(t, x.tokens.str("id_token"), 0)
 	found := 0
 	for _, key := range publishedKeys(t, s.jwks) {
@@ -140,14 +148,14 @@ func idTokenUnsigned(t *testing.T, s *suite) {
 	if algs := s.list("id_token_signing_alg_values_supported"); slices.Contains(algs, "none") || !slices.Contains(algs, "RS256") {
 		t.Errorf("ID tokens may be signed with %v", algs)
 	}
-	x := s.signIn(t, newBrowser(t), s.request(s.first))
+	x := s.signIn(t, s.browser(t), s.request(s.first))
 	if alg := part(t, x.tokens.str("id_token"), 0)["alg"]; alg == "none" {
 		t.Error("nobody signed the ID token")
 	}
 }
 
 func userinfo(t *testing.T, s *suite, method string, inBody bool) {
-	x := s.signIn(t, newBrowser(t), s.request(s.first).with("scope", "openid email"))
+	x := s.signIn(t, s.browser(t), s.request(s.first).with("scope", "openid email"))
 	r := s.first.userinfo(t, method, "Bearer", x.access)
 	if inBody { // RFC 6750 section 2.2
 		r = s.first.call(t, method, "/userinfo", url.Values{}, func(req *http.Request) {
@@ -167,7 +175,7 @@ func alternateHappyFlow(t *testing.T, s *suite) {
 	for _, pair := range slices.Backward(strings.Split(r.Encode(), "&")) {
 		reversed = append(reversed, pair)
 	}
-	o := newBrowser(t).visit(s.issuer+"/authorize?"+strings.Join(reversed, "&"), nil)
+	o := s.browser(t).visit(s.issuer+"/authorize?"+strings.Join(reversed, "&"), nil)
 	x := s.spend(t, r, coded(t, s.arrive(t, r, o)))
 	if got := s.claims(t, s.first, x); got["email"] == nil {
 		t.Errorf("userinfo has %v", got)
@@ -176,8 +184,8 @@ func alternateHappyFlow(t *testing.T, s *suite) {
 
 // A language that we do not have is no error, and one that we have is used.
 func uiLocales(t *testing.T, s *suite) {
-	s.signIn(t, newBrowser(t), s.request(s.first).with("ui_locales", "se"))
-	b := newBrowser(t)
+	s.signIn(t, s.browser(t), s.request(s.first).with("ui_locales", "se"))
+	b := s.browser(t)
 	b.press = agree[:2]
 	r := s.request(s.first).with("ui_locales", "se fr").with("prompt", "consent")
 	o := s.ask(t, b, r)
@@ -191,7 +199,7 @@ func uiLocales(t *testing.T, s *suite) {
 // again signs in once, lets time pass, and once more with another request.
 func again(t *testing.T, s *suite, pause time.Duration, change func(r *request, first session)) (before, after session) {
 	t.Helper()
-	b := newBrowser(t)
+	b := s.browser(t)
 	before = s.signIn(t, b, s.request(s.first))
 	s.pass(t, pause)
 	r := s.request(s.first)
@@ -242,7 +250,7 @@ func maxAge10000(t *testing.T, s *suite) {
 
 func acrValues(t *testing.T, s *suite) {
 	offered := s.list("acr_values_supported")
-	x := s.signIn(t, newBrowser(t), s.request(s.first).with("acr_values", strings.Join(offered, " ")))
+	x := s.signIn(t, s.browser(t), s.request(s.first).with("acr_values", strings.Join(offered, " ")))
 	if acr, _ := x.id["acr"].(string); !slices.Contains(offered, acr) {
 		t.Errorf("acr is %q, offered are %v", acr, offered)
 	}
@@ -251,7 +259,7 @@ func acrValues(t *testing.T, s *suite) {
 // RFC 6749 section 4.1.2: the second use is denied, and what the first bought ends.
 func codeReuse(t *testing.T, s *suite, pause time.Duration) {
 	r := s.request(s.first)
-	x := s.signIn(t, newBrowser(t), r)
+	x := s.signIn(t, s.browser(t), r)
 	s.pass(t, pause)
 	if pause > 0 { // it has not expired by itself
 		s.claims(t, s.first, x)
@@ -262,22 +270,22 @@ func codeReuse(t *testing.T, s *suite, pause time.Duration) {
 
 func registeredRedirectURI(t *testing.T, s *suite) {
 	for _, uri := range []string{suiteHost + "other", suiteHost + "callback/", suiteHost + "callback?x=1", "https://suite.example/callback"} {
-		newBrowser(t).visit(s.address(t, s.request(s.first).with("redirect_uri", uri)), nil).stopped(t, "redirect_invalid")
+		s.browser(t).visit(s.address(t, s.request(s.first).with("redirect_uri", uri)), nil).stopped(t, "redirect_invalid")
 	}
 }
 
 func postRequest(t *testing.T, s *suite) {
 	r := s.request(s.first)
-	o := newBrowser(t).visit(s.issuer+"/authorize", r.Values)
+	o := s.browser(t).visit(s.issuer+"/authorize", r.Values)
 	s.spend(t, r, coded(t, s.arrive(t, r, o)))
 }
 
 func clientSecretPost(t *testing.T, s *suite) {
 	poster := &client{op: s.op, id: "poster", secret: "secret-of-poster", inForm: true, redirect: suiteHost + "callback"}
-	s.signIn(t, newBrowser(t), s.request(poster))
+	s.signIn(t, s.browser(t), s.request(poster))
 	wrong := *poster // the registered method is the only one
 	wrong.inForm = false
-	x := s.code(t, newBrowser(t), s.request(poster))
+	x := s.code(t, s.browser(t), s.request(poster))
 	wrong.redeem(t, x.code, "").says(t, http.StatusUnauthorized, "invalid_client")
 }
 
@@ -286,7 +294,7 @@ func requestURI(t *testing.T, s *suite) {
 		t.Error("discovery does not say that request_uri is not taken")
 	}
 	r := s.request(s.first).with("request_uri", suiteHost+"requests/one")
-	s.ask(t, newBrowser(t), r).returned(t, "request_uri_not_supported")
+	s.ask(t, s.browser(t), r).returned(t, "request_uri_not_supported")
 }
 
 // unsignedObject is a request object that nobody signed.
@@ -303,7 +311,7 @@ func unsignedObject(t *testing.T, s *suite, change func(map[string]any)) string 
 func unsignedRequestObject(t *testing.T, s *suite) {
 	r := s.request(s.first)
 	r.with("request", unsignedObject(t, s, func(claims map[string]any) { claims["nonce"] = r.Get("nonce") }))
-	s.ask(t, newBrowser(t), r).returned(t, "request_not_supported")
+	s.ask(t, s.browser(t), r).returned(t, "request_not_supported")
 }
 
 // An unregistered redirect URI beside the object, a good one in it: the first must
@@ -311,11 +319,11 @@ func unsignedRequestObject(t *testing.T, s *suite) {
 func requestObjectWithRedirectURI(t *testing.T, s *suite) {
 	r := s.request(s.first).with("redirect_uri", suiteHost+"callback/other")
 	r.with("request", unsignedObject(t, s, func(map[string]any) {}))
-	newBrowser(t).visit(s.address(t, r), nil).stopped(t, "redirect_invalid")
+	s.browser(t).visit(s.address(t, r), nil).stopped(t, "redirect_invalid")
 	// The other way round it is the object that is refused.
 	r = s.request(s.first)
 	r.with("request", unsignedObject(t, s, func(claims map[string]any) { claims["redirect_uri"] = suiteHost + "callback/other" }))
-	o := s.ask(t, newBrowser(t), r)
+	o := s.ask(t, s.browser(t), r)
 	o.returned(t, "request_not_supported")
 	if o.callback != s.first.redirect {
 		t.Errorf("called %s", o.callback)
@@ -326,7 +334,7 @@ func requestObjectWithRedirectURI(t *testing.T, s *suite) {
 // that we have comes.
 func claimsEssential(t *testing.T, s *suite) {
 	asked := `{"userinfo":{"name":{"essential":true},"given_name":{"essential":true}}}`
-	x := s.signIn(t, newBrowser(t), s.request(s.first).with("claims", asked))
+	x := s.signIn(t, s.browser(t), s.request(s.first).with("claims", asked))
 	if got := s.claims(t, s.first, x); got["given_name"] != "Camille Jeanne" || got["email"] != nil {
 		t.Errorf("userinfo has %v", got)
 	}

@@ -15,29 +15,19 @@ type test func(t *testing.T, s *suite)
 // plan is one of the suite's plans.
 type plan struct {
 	name    string // as the suite has it, without "-certification-test-plan" or "-test-plan"
-	run     string // the test that runs it; "": none yet
+	run     string // the test that runs it
 	suite   func(t *testing.T) *suite
 	tests   map[string]test
 	modules []module
 }
 
-// module is one test of a plan. One that waits is not asserted yet: the feature
-// that it is about is not built.
-type module struct {
-	name, about string
-	waits       string
-}
-
-// The features that modules wait for.
-const (
-	refresh      = "refresh tokens"
-	registration = "dynamic registration"
-	logout       = "logout"
-	profiles     = "profile: fapi2"
-)
+// module is one test of a plan.
+type module struct{ name, about string }
 
 // plans is every module that an OpenID provider is asked, in the suite's names.
 func plans() []plan {
+	noProofs := without(securityModules, "dpop")
+	noAssertions := without(noProofs, "client-assertion", "audience")
 	return []plan{
 		{
 			name: "oidcc-basic", run: "TestOidccBasic", modules: basicModules, tests: basicTests(),
@@ -45,7 +35,11 @@ func plans() []plan {
 		},
 		{
 			name: "oidcc-formpost-basic", run: "TestOidccFormpostBasic", modules: basicModules, tests: basicTests(),
-			suite: func(t *testing.T) *suite { return basicSuite(t, "form_post") },
+			suite: func(t *testing.T) *suite {
+				s := basicSuite(t, "form_post")
+				s.plain = true
+				return s
+			},
 		},
 		{
 			name: "oidcc-config", run: "TestOidccConfig", modules: configModules,
@@ -61,10 +55,29 @@ func plans() []plan {
 			modules: slices.Concat(securityModules, signingModules), tests: messageTests(),
 			suite: func(t *testing.T) *suite { return fapi2Suite(t, true) },
 		},
-		{name: "oidcc-dynamic", modules: dynamicModules},
-		{name: "oidcc-rp-initiated-logout", modules: logoutModules},
-		{name: "oidcc-frontchannel-rp-initiated-logout", modules: frontChannelModules},
-		{name: "oidcc-backchannel-rp-initiated-logout", modules: backChannelModules},
+		{
+			name: "fapi2-security-profile-final, sender_constrain=mtls", run: "TestFapi2BoundToCertificate",
+			modules: noProofs, tests: only(securityTests(), noProofs, certificateTests()),
+			suite: func(t *testing.T) *suite { return mtlsSuite(t, false) },
+		},
+		{
+			name: "fapi2-security-profile-final, client_auth_type=mtls, sender_constrain=mtls", run: "TestFapi2ByCertificate",
+			modules: noAssertions, tests: only(securityTests(), noAssertions, certificateTests()),
+			suite: func(t *testing.T) *suite { return mtlsSuite(t, true) },
+		},
+		{name: "oidcc-dynamic", run: "TestOidccDynamic", modules: dynamicModules, tests: dynamicTests(), suite: dynamicSuite},
+		{
+			name: "oidcc-rp-initiated-logout", run: "TestOidccRPInitiatedLogout", modules: logoutModules, tests: logoutTests(),
+			suite: func(t *testing.T) *suite { return basicSuite(t, "") },
+		},
+		{
+			name: "oidcc-frontchannel-rp-initiated-logout", run: "TestOidccFrontChannelLogout", modules: frontChannelModules,
+			tests: frontChannelTests(), suite: frontChannelSuite,
+		},
+		{
+			name: "oidcc-backchannel-rp-initiated-logout", run: "TestOidccBackChannelLogout", modules: backChannelModules,
+			tests: backChannelTests(), suite: backChannelSuite,
+		},
 	}
 }
 
@@ -91,8 +104,8 @@ func runPlan(t *testing.T, name string) {
 // reasons is the section of docs/divergences.md about modules that we do not run.
 const reasons = "## Conformance modules that do not apply"
 
-// TestPlans_EachModuleHasATestOrAReason: a module is tested, or waits for a feature
-// by name, or docs/divergences.md says why it does not apply; and never two of them.
+// TestPlans_EachModuleHasATestOrAReason: a module is tested, or docs/divergences.md
+// says why it does not apply, and never both.
 func TestPlans_EachModuleHasATestOrAReason(t *testing.T) {
 	text, err := os.ReadFile("../docs/divergences.md")
 	if err != nil {
@@ -107,23 +120,13 @@ func TestPlans_EachModuleHasATestOrAReason(t *testing.T) {
 	for _, m := range regexp.MustCompile("`((?:oidcc|fapi2)-[^`]+)`").FindAllStringSubmatch(section, -1) {
 		excused[m[1]] = true
 	}
-	known, waiting := map[string]bool{}, map[string]int{}
+	known := map[string]bool{}
 	for _, p := range plans() {
 		tests := maps.Clone(p.tests)
 		for _, m := range p.modules {
 			known[m.name] = true
-			ways := 0
-			for _, is := range []bool{tests[m.name] != nil, m.waits != "", excused[m.name]} {
-				if is {
-					ways++
-				}
-			}
-			if ways != 1 || m.about == "" {
-				t.Errorf("%s: %s has a test: %v, waits for %q, has a reason: %v; want one of the three",
-					p.name, m.name, tests[m.name] != nil, m.waits, excused[m.name])
-			}
-			if m.waits != "" {
-				waiting[m.waits]++
+			if (tests[m.name] != nil) == excused[m.name] || m.about == "" {
+				t.Errorf("%s: %s has a test: %v, has a reason: %v; want one of the two", p.name, m.name, tests[m.name] != nil, excused[m.name])
 			}
 			delete(tests, m.name)
 		}
@@ -136,5 +139,4 @@ func TestPlans_EachModuleHasATestOrAReason(t *testing.T) {
 			t.Errorf("docs/divergences.md excuses %s, which is in no plan", name)
 		}
 	}
-	t.Logf("modules that wait for a feature: %v", waiting)
 }

@@ -17,10 +17,12 @@ import (
 type suite struct {
 	*op
 	first, second *client
-	mode          string // response_mode; "": the default
-	pkce          bool   // each request has a challenge
-	pushed        bool   // by PAR (RFC 9126)
-	signed        bool   // as request objects (RFC 9101)
+	mode          string               // response_mode; "": the default
+	plain         bool                 // browsers that do not say where a form comes from
+	pkce          bool                 // each request has a challenge
+	pushed        bool                 // by PAR (RFC 9126)
+	signed        bool                 // as request objects (RFC 9101)
+	notices       <-chan *http.Request // that services got from the broker
 }
 
 // request is an authorization request.
@@ -52,6 +54,14 @@ func (s *suite) request(c *client) *request {
 		r.Set("code_challenge_method", "S256")
 	}
 	return r
+}
+
+// browser is a fresh one.
+func (s *suite) browser(t *testing.T) *browser {
+	t.Helper()
+	b := s.op.browser(t)
+	b.plain = s.plain
+	return b
 }
 
 // with sets a parameter, and without takes one away.
@@ -137,6 +147,7 @@ func (s *suite) arrive(t *testing.T, r *request, o outcome) outcome {
 	if r.Get("response_mode") == "jwt" {
 		o.params = s.opened(t, r.client, o.params)
 	}
+	wellReturned(t, o.params)
 	if o.params.Get("iss") != s.issuer || o.params.Get("state") != r.Get("state") || len(o.params["state"]) > 1 {
 		t.Errorf("iss %q, state %q, want %q and %q", o.params.Get("iss"), o.params["state"], s.issuer, r.Get("state"))
 	}
@@ -171,6 +182,7 @@ type session struct {
 	code   string
 	tokens reply
 	access string
+	info   map[string]any // of userinfo
 	id     map[string]any // the claims of the ID token
 }
 
@@ -213,8 +225,8 @@ func (s *suite) spend(t *testing.T, r *request, x session) session {
 		t.Fatalf("token: %d %v", x.tokens.status, x.tokens.body)
 	}
 	x.id = s.idToken(t, r, x)
-	if info := s.claims(t, r.client, x); info["sub"] != x.sub() {
-		t.Errorf("userinfo is of %v, the ID token of %s", info["sub"], x.sub())
+	if x.info = s.claims(t, r.client, x); x.info["sub"] != x.sub() {
+		t.Errorf("userinfo is of %v, the ID token of %s", x.info["sub"], x.sub())
 	}
 	return x
 }
@@ -250,10 +262,18 @@ func (s *suite) idToken(t *testing.T, r *request, x session) map[string]any {
 	return id
 }
 
-// claims is what userinfo says to a client with its access token.
+// claims is what userinfo says to a client with its access token; where it is signed,
+// what we signed.
 func (s *suite) claims(t *testing.T, c *client, x session) map[string]any {
 	t.Helper()
 	r := c.userinfo(t, http.MethodGet, x.scheme(), x.access)
+	if kind := r.header.Get("Content-Type"); r.status == http.StatusOK && kind == "application/jwt" {
+		alg, _ := part(t, string(r.text), 0)["alg"].(string)
+		if _, err := s.published.Verify(t.Context(), string(r.text), alg); err != nil {
+			t.Fatalf("the signed userinfo: %v", err)
+		}
+		return part(t, string(r.text), 1)
+	}
 	if r.status != http.StatusOK || !strings.HasPrefix(r.header.Get("Content-Type"), "application/json") {
 		t.Fatalf("userinfo: %d %s", r.status, r.header.Get("WWW-Authenticate"))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -62,6 +63,8 @@ func binary(t *testing.T) string {
 type op struct {
 	issuer    string
 	clockFile string
+	file      string       // of its configuration
+	trusts    *authority   // of its TLS; nil: http
 	offset    atomic.Int64 // of the clock, in nanoseconds
 	metadata  map[string]any
 	jwks      []byte
@@ -75,15 +78,27 @@ const person = "camille"
 // start runs a broker with these clients.
 func start(t *testing.T, clients string) *op {
 	t.Helper()
+	return startTLS(t, clients, nil)
+}
+
+// startTLS runs one that speaks TLS with a certificate of this authority, if there is
+// one.
+func startTLS(t *testing.T, clients string, trusts *authority) *op {
+	t.Helper()
 	dir, port := t.TempDir(), freePort(t)
-	o := &op{issuer: fmt.Sprintf("http://localhost:%d", port), clockFile: filepath.Join(dir, "clock"), http: &http.Client{Timeout: 30 * time.Second}}
+	o := &op{issuer: fmt.Sprintf("http://localhost:%d", port), clockFile: filepath.Join(dir, "clock"), trusts: trusts}
+	if trusts != nil {
+		o.issuer = strings.Replace(o.issuer, "http", "https", 1)
+		clients = strings.ReplaceAll(documented(t, "mutual TLS"), "tls/", trusts.dir+"/") + clients
+	}
+	o.http = &http.Client{Timeout: 30 * time.Second, Transport: trusts.transport(t, tls.Certificate{})}
 	t.Cleanup(o.http.CloseIdleConnections)
 	o.pass(t, 0)
-	config := filepath.Join(dir, "voussoir.yaml")
-	if err := os.WriteFile(config, []byte(o.config(port, filepath.Join(dir, "data"), o.upstream(t), documented(t, "policy"), clients)), 0o600); err != nil {
+	o.file = filepath.Join(dir, "voussoir.yaml")
+	if err := os.WriteFile(o.file, []byte(o.config(port, filepath.Join(dir, "data"), o.upstream(t), documented(t, "policy"), clients)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o.run(t, config)
+	o.run(t)
 	if err := json.Unmarshal(o.fetch(t, "/.well-known/openid-configuration"), &o.metadata); err != nil {
 		t.Fatal(err)
 	}
@@ -188,10 +203,10 @@ providers:
 }
 
 // run starts the broker and stops it with the test.
-func (o *op) run(t *testing.T, config string) {
+func (o *op) run(t *testing.T) {
 	t.Helper()
 	var printed bytes.Buffer
-	cmd := exec.Command(binary(t), "serve", "--config", config)
+	cmd := exec.Command(binary(t), "serve", "--config", o.file)
 	cmd.Env = append(os.Environ(), "VOUSSOIR_CLOCK="+o.clockFile)
 	cmd.Stdout, cmd.Stderr = &printed, &printed
 	if err := cmd.Start(); err != nil {

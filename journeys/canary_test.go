@@ -19,6 +19,7 @@ var canaries = struct {
 	printed []string
 }{values: map[string]string{
 	serviceSecret:        "client secret",
+	initialToken:         "initial access token",
 	"Camille Jeanne":     "given name",
 	"Hébert":             "family name",
 	"1984-02-29":         "birth date",

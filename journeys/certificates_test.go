@@ -81,6 +81,8 @@ func (p *pki) issue(name string, change func(*x509.Certificate)) tls.Certificate
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	sing("certificate", base64.StdEncoding.EncodeToString(der))
+	sing("serial number of a certificate", leaf.SerialNumber.String())
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 

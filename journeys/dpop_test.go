@@ -168,7 +168,10 @@ func (p prover) proof(method, uri, nonce, token string) string {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return signed + "." + base64.RawURLEncoding.EncodeToString(sig)
+	whole := signed + "." + base64.RawURLEncoding.EncodeToString(sig)
+	sing("DPoP proof", whole)
+	sing("signature of a DPoP proof", base64.RawURLEncoding.EncodeToString(sig))
+	return whole
 }
 
 // proven is the answer to a request with a proof, and the nonce that came with it.
@@ -198,7 +201,12 @@ func sendProof(t *testing.T, method, uri, proof string, form url.Values, prove f
 	}
 	defer func() { _ = resp.Body.Close() }()
 	got := proven{status: resp.StatusCode, nonce: resp.Header.Get("DPoP-Nonce")}
-	return got, json.NewDecoder(resp.Body).Decode(&got.said)
+	err = json.NewDecoder(resp.Body).Decode(&got.said)
+	for _, name := range []string{"access_token", "refresh_token", "id_token"} {
+		value, _ := got.said[name].(string)
+		sing(name, value)
+	}
+	return got, err
 }
 
 // is reports whether the answer is this error.

@@ -116,13 +116,23 @@ func (s registered) call(method, address, token, body string) (int, map[string]a
 	}
 	var got map[string]any
 	_ = json.Unmarshal(raw, &got) // a 204 has none; the caller looks at what it needs
+	sing("bearer token of a registration", token)
+	for _, name := range []string{"client_secret", "registration_access_token"} {
+		value, _ := got[name].(string)
+		sing(name, value)
+	}
 	return resp.StatusCode, got
 }
 
 // authorize is an authorization request of the service as a person's browser sends it.
 func (s registered) authorize(redirectURI string) *page {
 	s.t.Helper()
-	return newCitizen(s.t).get(s.broker + "/authorize?" + url.Values{
+	return s.authorizeAs(newCitizen(s.t), redirectURI)
+}
+
+func (s registered) authorizeAs(c *citizen, redirectURI string) *page {
+	s.t.Helper()
+	return c.get(s.broker + "/authorize?" + url.Values{
 		"client_id": {s.id}, "redirect_uri": {redirectURI}, "response_type": {"code"}, "scope": {"openid"}, "state": {"s"}, "nonce": {"n"},
 		"code_challenge": {strings.Repeat("a", 43)}, "code_challenge_method": {"S256"},
 	}.Encode())
@@ -307,8 +317,8 @@ func TestRegistration_KilledAfterTheAnswer(t *testing.T) {
 }
 
 // oidcc-registration-jwks-uri and -rp-key-rotation: the keys of a registered service
-// are fetched at its address, and again when it says that it has changed (otherwise a
-// new key is looked for once a minute).
+// are fetched at its address, and again when it says that it has changed (strangers
+// may have used up how often a new key is looked for).
 func TestRegistration_KeysAtAnAddress(t *testing.T) {
 	whole(t)
 	var rings []*keys.Ring

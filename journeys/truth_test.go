@@ -189,6 +189,7 @@ func (w *truthWorld) assertion(t *testing.T, id, alg string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sing("client assertion", compact)
 	return compact
 }
 

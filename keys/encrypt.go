@@ -54,7 +54,7 @@ func (r *Remote) Recipient(ctx context.Context, alg string) (Recipient, error) {
 	if !errors.Is(err, errNoKey) {
 		return to, err
 	}
-	if set, err = r.sets.Renew(ctx, unknownPause); err != nil {
+	if set, err = r.again(ctx); err != nil {
 		return Recipient{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if to, err = set.recipient(alg); err != nil {

@@ -13,8 +13,8 @@ func (s *Static) Holds(_ context.Context, key crypto.PublicKey) (bool, error) {
 	return s.set.holds(key), nil
 }
 
-// Holds is that of Static. A key that is not there causes a fetch, at most once a
-// minute. An error is ErrUnavailable: nobody knows.
+// Holds is that of Static. A key that is not there causes a fetch, as
+// with Verify. An error is ErrUnavailable: nobody knows.
 func (r *Remote) Holds(ctx context.Context, key crypto.PublicKey) (bool, error) {
 	set, err := r.sets.Get(ctx)
 	if err != nil {
@@ -23,7 +23,7 @@ func (r *Remote) Holds(ctx context.Context, key crypto.PublicKey) (bool, error) 
 	if set.holds(key) {
 		return true, nil
 	}
-	if set, err = r.sets.Renew(ctx, unknownPause); err != nil {
+	if set, err = r.again(ctx); err != nil {
 		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return set.holds(key), nil

@@ -21,7 +21,7 @@ const (
 	remoteTTL     = 10 * time.Minute // a key that its owner withdraws is refused after this
 	remoteKeep    = 24 * time.Hour   // the last good set is used this long while fetches fail
 	remoteRetry   = 10 * time.Second // between a failed fetch and the next
-	unknownPause  = time.Minute      // at most one fetch in this time for keys that we do not have
+	unknownPause  = time.Minute      // a fetch in this time for keys that we do not have, and refetchBurst at once
 	maxRemoteBody = 1 << 20
 	maxRemoteKeys = 100
 )
@@ -36,12 +36,13 @@ type RemoteConfig struct {
 
 // Remote is a key set that its owner publishes at a URL (RFC 7517 section 5). A
 // set is used for 10 minutes; if it cannot be fetched then, the last good one is
-// used for up to 24 hours. A token with an unknown key id causes a fetch, at
-// most once a minute however many such tokens come. A key that is malformed,
-// weak, private or not meant for signatures is skipped; the others remain.
+// used for up to 24 hours. A token with an unknown key id causes a fetch: at most
+// three in a row, then one a minute, however many such tokens come. A key that is
+// malformed, weak, private or not meant for signatures is skipped; the others remain.
 type Remote struct {
-	cfg  RemoteConfig
-	sets *outbound.Latest[keySet]
+	cfg   RemoteConfig
+	sets  *outbound.Latest[keySet]
+	spent refetches
 }
 
 // NewRemote fetches nothing yet.
@@ -98,11 +99,17 @@ func (r *Remote) Verify(ctx context.Context, compact, alg string) ([]byte, error
 	if !errors.Is(err, errNoKey) && !replaced {
 		return payload, err
 	}
-	if set, err = r.sets.Renew(ctx, unknownPause); err != nil {
+	if set, err = r.again(ctx); err != nil {
 		// The key may exist in a set that we cannot read: unknown is not no.
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return set.verify(t)
+}
+
+// again fetches the set because of a key that it does not have, if that is not too
+// soon, and returns the set as it is then.
+func (r *Remote) again(ctx context.Context) (keySet, error) {
+	return r.sets.Renew(ctx, func() bool { return r.spent.take(r.cfg.Now()) })
 }
 
 func (r *Remote) fetch(ctx context.Context) (keySet, error) {

@@ -81,8 +81,8 @@ func (s *Service) problem(v *visit, err error) error {
 func (s *Service) wayBack(v *visit) *web.Back {
 	client, ok := s.Clients().Get(v.Request.ClientID)
 	u, err := url.Parse(v.Request.RedirectURI)
-	if !ok || err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return nil
+	if !ok || err != nil || u.Scheme != "https" && (u.Scheme != "http" || client.Native) || u.Host == "" {
+		return nil // of an app's loopback address anybody chooses the port
 	}
 	return &web.Back{Client: client.Name, URL: u.Scheme + "://" + u.Host + "/"}
 }

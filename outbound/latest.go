@@ -59,7 +59,7 @@ func (l *Latest[T]) Get(ctx context.Context) (T, error) {
 	if h != nil && now.Sub(h.at) < l.cfg.TTL {
 		return h.value, nil
 	}
-	done, failing := l.start(ctx, l.cfg.Retry)
+	done, failing := l.start(ctx, func() bool { return l.tried.IsZero() || l.cfg.Now().Sub(l.tried) >= l.cfg.Retry })
 	if h != nil && failing && now.Sub(h.at) < l.cfg.Keep {
 		return h.value, nil // nobody waits again and again for a source that is known to fail
 	}
@@ -74,11 +74,11 @@ func (l *Latest[T]) Get(ctx context.Context) (T, error) {
 	return none, err
 }
 
-// Renew fetches again, unless there was an attempt less than pause ago, and
-// returns what is held afterwards. An error is that of the last attempt: it
-// means that nobody can tell whether what is held is still the latest.
-func (l *Latest[T]) Renew(ctx context.Context, pause time.Duration) (T, error) {
-	done, _ := l.start(ctx, pause)
+// Renew fetches again, if may says so, and returns what is held afterwards. may is
+// asked only when no attempt runs, by one caller at a time. An error is that of the
+// last attempt: it means that nobody can tell whether what is held is still the latest.
+func (l *Latest[T]) Renew(ctx context.Context, may func() bool) (T, error) {
+	done, _ := l.start(ctx, may)
 	err := l.wait(ctx, done)
 	var value T
 	if h := l.held.Load(); h != nil {
@@ -87,16 +87,16 @@ func (l *Latest[T]) Renew(ctx context.Context, pause time.Duration) (T, error) {
 	return value, err
 }
 
-// start begins an attempt unless one runs, or ended less than pause ago. failing
+// start begins an attempt unless one runs or may says no, with mu held. failing
 // reports whether the last finished attempt failed.
-func (l *Latest[T]) start(ctx context.Context, pause time.Duration) (done <-chan struct{}, failing bool) {
+func (l *Latest[T]) start(ctx context.Context, may func() bool) (done <-chan struct{}, failing bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	failing = l.err != nil
 	if l.flight != nil {
 		return l.flight, failing
 	}
-	if !l.tried.IsZero() && l.cfg.Now().Sub(l.tried) < pause {
+	if !may() {
 		return nil, failing
 	}
 	flight := make(chan struct{})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/voussoir-id/voussoir/audit"
@@ -79,6 +80,7 @@ type family struct {
 	AuthTime time.Time
 	Person   string // for the audit log and for the subjects of data providers
 	SealKey  []byte // for the audit log
+	Public   bool   `json:",omitempty"` // the client needed no credentials when it began
 	Confirm  confirmation
 	Started  time.Time
 	Until    time.Time // what she was told: the family ends then, however it is used
@@ -102,6 +104,17 @@ func (f family) end(c *clients.Client) time.Time {
 		return sooner
 	}
 	return f.Until
+}
+
+// allowed is the part of f that the client may still have: what an operator takes from
+// its registration ends for families that are older too.
+func (f family) allowed(c *clients.Client) family {
+	f.Scopes = slices.DeleteFunc(slices.Clone(f.Scopes), func(s protocol.Scope) bool {
+		return s != protocol.OpenID && s != protocol.OfflineAccess && len(c.Scopes) > 0 && !slices.Contains(c.Scopes, s)
+	})
+	f.Audience = slices.DeleteFunc(slices.Clone(f.Audience), func(r string) bool { return !slices.Contains(c.Resources, r) })
+	f.Details = slices.DeleteFunc(slices.Clone(f.Details), func(d protocol.Detail) bool { return !slices.Contains(c.AuthorizationDetailTypes, d.Type) })
+	return f
 }
 
 // expires is when a token that is given out now can no longer be used.

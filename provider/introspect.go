@@ -110,7 +110,7 @@ func (p *Provider) inspectRefresh(ctx context.Context, c *clients.Client, token 
 		return json.Marshal(introspection{})
 	}
 	return json.Marshal(introspection{
-		Active: true, Issuer: p.Issuer, Client: f.Client, Scope: strings.Join(words(f.Scopes), " "),
+		Active: true, Issuer: p.Issuer, Client: f.Client, Scope: strings.Join(words(f.allowed(c).Scopes), " "),
 		Expires: min(stored.Expires.Unix(), f.end(c).Unix()), Confirm: f.Confirm.claim(),
 	})
 }

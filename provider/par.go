@@ -146,7 +146,7 @@ func frontPage(c *clients.Client) *web.Back {
 		return nil
 	}
 	u, err := url.Parse(c.RedirectURIs[0])
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+	if err != nil || u.Scheme != "https" && (u.Scheme != "http" || c.Native) || u.Host == "" {
 		return nil
 	}
 	return &web.Back{Client: c.Name, URL: u.Scheme + "://" + u.Host + "/"}

@@ -18,6 +18,9 @@ import (
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
+// giveBackTime is how long giveBack may take.
+const giveBackTime = 5 * time.Second
+
 // errRefresh is the answer for every refresh token that does not hold, whatever the
 // reason: who guesses learns nothing from it.
 func errRefresh(reason string) *protocol.Error {
@@ -43,7 +46,7 @@ func (p *Provider) refresh(ctx context.Context, x *exchange) (*tokenAnswer, erro
 	if err := p.examine(ctx, x, f, stored, refreshToken(token)); err != nil {
 		return nil, err
 	}
-	g, err := narrowGrant(f, x.form)
+	g, err := narrowGrant(c, f, x.form)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +58,7 @@ func (p *Provider) refresh(ctx context.Context, x *exchange) (*tokenAnswer, erro
 	a.OfflineUntil = f.Until
 	answer, err := p.mint(ctx, c, g, a, x.bound, min(accessTTL(c), f.end(c).Sub(p.Now())))
 	if err != nil {
+		p.giveBack(ctx, stored, kept, a)
 		return nil, err
 	}
 	answer.RefreshToken = string(kept)
@@ -86,6 +90,8 @@ func (p *Provider) examine(ctx context.Context, x *exchange, f family, stored St
 		return errRefresh("ended")
 	case !c.MayRefresh():
 		return errRefresh("the client may not")
+	case c.AuthMethod == clients.Public && !f.Public:
+		return errRefresh("the client needs no credentials any more, and needed them when this began")
 	case !p.Now().Before(f.end(c)):
 		return errRefresh("the time that she was told is over")
 	}
@@ -128,9 +134,34 @@ func (p *Provider) rotate(ctx context.Context, c *clients.Client, f family, stor
 	return next, nil
 }
 
-// narrowGrant is the grant that f stands for, or the part of it that a request names:
-// never more (RFC 6749 section 6). openid stays, for an ID token is always there.
-func narrowGrant(f family, form url.Values) (login.Grant, error) {
+// giveBack makes the token good again whose use came to nothing, because something could
+// not be signed or kept: nobody has seen the one that took its place, and a client that
+// hears 503 comes again with the one it has, which would look like a thief's second use.
+// Where this fails as well it costs a sign-in.
+func (p *Provider) giveBack(ctx context.Context, was StoredFamily, unseen refreshToken, a access) {
+	digest := p.Codes.digest(string(unseen))
+	if digest == was.Current {
+		return // it was kept
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTime) // also when the client has gone
+	defer cancel()
+	entry, err := p.Audit.Prepare(eventOf(audit.TokenRefreshed, a, "", protocol.TemporarilyUnavailable))
+	if err == nil {
+		err = p.Codes.cfg.Refresh.RotateFamily(ctx, digest, was, p.Now(), entry)
+	}
+	if err != nil {
+		p.Log.LogAttrs(ctx, slog.LevelError, "refresh token lost", slog.String("client", string(a.Client)), slog.Any("err", err))
+	}
+}
+
+// narrowGrant is the grant that f stands for, as far as the client may still have it, or
+// the part of that which a request names: never more (RFC 6749 section 6). openid stays,
+// for an ID token is always there.
+func narrowGrant(c *clients.Client, f family, form url.Values) (login.Grant, error) {
+	f, whole := f.allowed(c), f
+	if len(f.Audience) == 0 && len(whole.Audience) > 0 { // with none it would be for more than she agreed to
+		return login.Grant{}, errTarget("this client may not ask for any of the resources any more")
+	}
 	if !within(form.Get("scope"), f.Scopes) {
 		return login.Grant{}, protocol.Fail(protocol.InvalidScope, nil, "scope is wider than what was granted")
 	}
@@ -159,7 +190,7 @@ func (p *Provider) offer(ctx context.Context, c *clients.Client, g login.Grant, 
 		Person: g.Person, SealKey: g.SealKey, Started: now, Until: g.OfflineUntil,
 	}
 	if c.AuthMethod == clients.Public {
-		f.Confirm = bound // RFC 9449 section 5: nothing else ties the token to it
+		f.Public, f.Confirm = true, bound // RFC 9449 section 5: nothing else ties the token to it
 	}
 	failpoint.Here("refresh.before-put")
 	token, err := p.Codes.putFamily(ctx, f, f.expires(c, now), g.IssuedAt)

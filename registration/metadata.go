@@ -19,6 +19,12 @@ const (
 	maxKeys  = 16 << 10
 )
 
+// The grants that a service may have.
+const (
+	authorizationCode = "authorization_code"
+	refreshToken      = "refresh_token"
+)
+
 // Metadata is what a service says of itself: members of RFC 7591 section 2 and of
 // the specifications that add to it, by name, each of the type that it must have.
 type Metadata map[string]json.RawMessage
@@ -151,10 +157,14 @@ func (m Metadata) settle() error {
 		return invalid("subject_type", "subjects are always pairwise")
 	case m["response_types"] != nil && !slices.Contains(m.list("response_types"), "code"):
 		return invalid("response_types", "code is the only response type")
-	case m["grant_types"] != nil && !slices.Contains(m.list("grant_types"), "authorization_code"):
+	case m["grant_types"] != nil && !slices.Contains(m.list("grant_types"), authorizationCode):
 		return invalid("grant_types", "authorization_code is missing")
 	}
-	m["response_types"], m["grant_types"] = encode([]string{"code"}), encode([]string{"authorization_code"})
+	grants := []string{authorizationCode}
+	if slices.Contains(m.list("grant_types"), refreshToken) {
+		grants = append(grants, refreshToken) // the token of its operator decides
+	}
+	m["response_types"], m["grant_types"] = encode([]string{"code"}), encode(grants)
 	if m["scope"] == nil {
 		return nil
 	}

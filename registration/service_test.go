@@ -138,7 +138,7 @@ func (w *world) register(t *testing.T, text string) (answer map[string]any, id p
 func TestRegister_TheAnswerSaysAllThatHolds_RFC7591_3_2_1(t *testing.T) {
 	w := newWorld(t, outbound.Config{})
 	got, id, access := w.register(t, `{"redirect_uris":["https://new.example/cb"],"client_name":"New","client_name#fr":"Nouveau","client_name#de-AT":"Neu",
-		"response_types":["code","id_token"],"grant_types":["authorization_code","implicit"],"scope":"email telepathy openid","contacts":["a@b.example"],
+		"response_types":["code","id_token"],"grant_types":["refresh_token","authorization_code","implicit"],"scope":"email telepathy openid","contacts":["a@b.example"],
 		"logo_uri":"https://new.example/logo","request_uris":["https://new.example/request"],"default_max_age":300,"jwks":null,"frobnicate":{"a":[1]}}`)
 	secret, _ := got["client_secret"].(string)
 	row := w.rows[id]
@@ -152,7 +152,7 @@ func TestRegister_TheAnswerSaysAllThatHolds_RFC7591_3_2_1(t *testing.T) {
 		t.Error("a secret rests in the store")
 	}
 	want := `{"application_type":"web","client_id":"` + string(id) + `","client_id_issued_at":1795428000,"client_name":"New","client_name#fr":"Nouveau",` +
-		`"client_secret":"` + secret + `","client_secret_expires_at":0,"contacts":["a@b.example"],"grant_types":["authorization_code"],` +
+		`"client_secret":"` + secret + `","client_secret_expires_at":0,"contacts":["a@b.example"],"grant_types":["authorization_code","refresh_token"],` +
 		`"id_token_signed_response_alg":"RS256","logo_uri":"https://new.example/logo","redirect_uris":["https://new.example/cb"],` +
 		`"registration_access_token":"` + access + `","registration_client_uri":"` + endpoint + `/` + string(id) + `","response_types":["code"],` +
 		`"scope":"openid email","subject_type":"pairwise","token_endpoint_auth_method":"client_secret_basic"}`

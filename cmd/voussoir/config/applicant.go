@@ -10,8 +10,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/protocol"
@@ -53,12 +55,19 @@ func (l *Loaded) Admit(a Applicant) (*clients.Client, map[string]json.RawMessage
 	if kind, said := free(m["application_type"]).(string); said && kind != "web" && slices.Contains(descriptive(), "application_type") {
 		return nil, nil, protocol.Fail(protocol.InvalidClientMetadata, nil, "application_type: only web applications register here")
 	}
+	offline := token.offline(m)
 	for {
 		c := &checker{
 			decoder: &decoder{at: map[string]position{"": {1, 1}}, bad: map[string]bool{}},
-			f:       &File{Development: l.file.Development, Issuer: l.file.Issuer, Providers: l.file.Providers, Policies: l.file.Policies, Clients: make([]Client, 1)},
+			f: &File{
+				Development: l.file.Development, Issuer: l.file.Issuer, Providers: l.file.Providers, Policies: l.file.Policies,
+				ClientCertificates: l.file.ClientCertificates, Clients: make([]Client, 1),
+			},
 		}
-		c.value(written(a, m, token), reflect.ValueOf(&c.f.Clients[0]).Elem(), "clients[0]", reflect.StructField{})
+		if l.ClientCertificates != nil {
+			c.at["client_certificates"] = position{1, 1}
+		}
+		c.value(written(a, m, token, offline), reflect.ValueOf(&c.f.Clients[0]).Elem(), "clients[0]", reflect.StructField{})
 		defaults(c.f)
 		c.client(0)
 		mistakes := slices.DeleteFunc(c.problems, func(p Problem) bool { return p.Warning }) // in the order of finding: the first is the root
@@ -82,17 +91,35 @@ func (l *Loaded) within(token *InitialToken, k *Client) error {
 			return protocol.Fail(protocol.InvalidRedirectURI, nil, "redirect_uris: this token registers no redirect URI on this host")
 		}
 	}
+	for _, uri := range k.PostLogoutRedirectURIs {
+		if !token.allows(uri) {
+			return protocol.Fail(protocol.InvalidClientMetadata, nil, "post_logout_redirect_uris: this token registers no redirect URI on this host")
+		}
+	}
 	// People would take it for the other.
 	for _, known := range l.file.Clients {
 		for _, theirs := range known.Name {
 			for _, name := range k.Name {
-				if strings.EqualFold(strings.TrimSpace(name), strings.TrimSpace(theirs)) {
+				if readsLike(name, theirs) {
 					return protocol.Fail(protocol.InvalidClientMetadata, nil, "client_name: this is the name of another service")
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// readsLike reports whether two names differ in little that people read: in case,
+// accents, spaces, points or what is not seen at all. Letters of another script that look the
+// same it does not know.
+func readsLike(a, b string) bool {
+	letters := func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}
+	return strings.Map(letters, norm.NFKD.String(a)) == strings.Map(letters, norm.NFKD.String(b))
 }
 
 // descriptive are the members that are kept and returned, and set no field of a client
@@ -194,15 +221,22 @@ func refusal(mistakes Problems) *protocol.Error {
 }
 
 // written is an applicant as an entry of the file.
-func written(a Applicant, m map[string]json.RawMessage, token *InitialToken) *yaml.Node {
+func written(a Applicant, m map[string]json.RawMessage, token *InitialToken, offline map[string]any) *yaml.Node {
 	entry := map[string]any{"id": string(a.ID), "policy": token.Policy, "name": named(m, token)}
-	for key, v := range map[string]*bool{"require_pkce": token.RequirePKCE, "require_nonce": token.RequireNonce, "require_state": token.RequireState} {
+	pkce := token.RequirePKCE
+	if method, _ := free(m["token_endpoint_auth_method"]).(string); public(method) {
+		pkce = nil // an exception for those that have a secret
+	}
+	for key, v := range map[string]*bool{"require_pkce": pkce, "require_nonce": token.RequireNonce, "require_state": token.RequireState} {
 		if v != nil {
 			entry[key] = *v
 		}
 	}
 	if token.ExceptionReason != "" {
 		entry["exception_reason"] = token.ExceptionReason
+	}
+	if offline != nil {
+		entry["refresh_tokens"] = offline
 	}
 	if a.Secret != nil {
 		entry["client_secret_sha256"] = hex.EncodeToString(a.Secret)

@@ -39,6 +39,7 @@ func (c *checker) fapi2(k *Client, path string) {
 	c.must(path+".require_par", !k.RequirePAR, "its requests must be pushed", "require_par: true")
 	k.RequirePAR = true
 	c.must(path+".require_pkce", k.RequirePKCE != nil && !*k.RequirePKCE, "PKCE has no exception", "require_pkce: true")
+	c.must(path+".refresh_tokens.rotation", on(k.RefreshTokens.Rotation), "it keeps its refresh token", "rotation: false, with a reason, or nothing")
 	c.must(path+".application_type", k.ApplicationType == native, "it is for services that keep a key, with https redirect URIs", "application_type: web")
 	const certificate = ".tls_client_certificate_bound_access_tokens"
 	c.must(path+".dpop_bound_access_tokens", !k.DPoPBoundAccessTokens && !c.has(path+certificate), "its tokens must be bound to a key or to a certificate", "dpop_bound_access_tokens: true, or "+certificate[1:]+": true")

@@ -38,14 +38,17 @@ type InitialToken struct {
 	// Expires is the last day on which somebody may register with it, in UTC. Services
 	// that are registered stay. Default "": no last day.
 	Expires string `yaml:"expires" eg:"\"2027-06-30\""`
-	// RedirectHosts are the hosts that redirect URIs of its services may have, each in
-	// full. Default []: any host.
+	// RedirectHosts are the hosts that redirect URIs of its services may have, also those
+	// after a logout, each in full. Default []: any host.
 	RedirectHosts []string `yaml:"redirect_hosts" eg:"[app.city.example]"`
 	// PublicClients: its services may be public clients, which prove themselves by
 	// nothing (token_endpoint_auth_method none). Default false.
 	PublicClients bool `yaml:"public_clients" eg:"false"`
+	// RefreshTokens lets those of its services that register the grant refresh_token
+	// come back while the person is away, as with a client. Default: none may.
+	RefreshTokens RefreshTokens `yaml:"refresh_tokens" eg:"{ idle: P30D, max: P180D }"`
 	// RequirePKCE: its services must use PKCE (S256). Default true; false needs an
-	// exception_reason.
+	// exception_reason, and does not hold for public clients.
 	RequirePKCE *bool `yaml:"require_pkce" eg:"true"`
 	// RequireNonce: its services must send a nonce. Default true; false needs an
 	// exception_reason.
@@ -65,7 +68,7 @@ const maxRegistered = 10_000
 func (t *InitialToken) asClient() *Client {
 	return &Client{
 		Name: t.Name, Policy: t.Policy, RequirePKCE: t.RequirePKCE, RequireNonce: t.RequireNonce,
-		RequireState: t.RequireState, ExceptionReason: t.ExceptionReason,
+		RequireState: t.RequireState, ExceptionReason: t.ExceptionReason, RefreshTokens: t.RefreshTokens,
 	}
 }
 
@@ -92,6 +95,7 @@ func (c *checker) initialToken(t *InitialToken, path string) {
 	}
 	c.clientPolicy(t.asClient(), path)
 	c.exceptions(t.asClient(), path)
+	c.refreshTokens(t.asClient(), path)
 	if at := path + ".max_clients"; c.has(at) && c.ok(at) && (t.MaxClients < 1 || t.MaxClients > maxRegistered) {
 		c.add(at, "a token has between 1 and 10000 services", "max_clients: 10")
 	}
