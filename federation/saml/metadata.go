@@ -46,7 +46,7 @@ func (p *Provider) metadata(ctx context.Context) (*metadata, error) {
 		return nil, p.fail(federation.Unavailable, fmt.Errorf("metadata: %w", err))
 	}
 	if m.expired(p.cfg.Now()) { // then what there is now is worth waiting for
-		if m, err = p.meta.Renew(ctx, metadataRetry); err != nil {
+		if m, err = p.meta.Renew(ctx, p.mayRenew); err != nil {
 			return nil, p.fail(federation.Unavailable, fmt.Errorf("metadata: %w", err))
 		}
 	}
@@ -54,6 +54,17 @@ func (p *Provider) metadata(ctx context.Context) (*metadata, error) {
 		return nil, p.failf(federation.Unavailable, "metadata: has expired")
 	}
 	return m, nil
+}
+
+// mayRenew reports whether metadata that has expired may be asked for now, so that
+// sign-ins cannot make us flood its address. p.meta asks under its lock.
+func (p *Provider) mayRenew() bool {
+	now := p.cfg.Now()
+	if since := now.Sub(p.renewed); since >= 0 && since < metadataRetry {
+		return false
+	}
+	p.renewed = now
+	return true
 }
 
 func (m *metadata) expired(now time.Time) bool {

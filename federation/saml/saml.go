@@ -104,6 +104,7 @@ type Provider struct {
 	foreign []string
 	sources map[string]string // our claim: its attribute
 	meta    *outbound.Latest[*metadata]
+	renewed time.Time // when meta was last asked to renew; used under its lock
 }
 
 var _ federation.Provider = (*Provider)(nil)
