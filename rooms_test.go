@@ -36,6 +36,7 @@ var rooms = map[string][]string{
 	"federation":          {"protocol", "identity"},
 	"federation/health":   {"protocol", "outbound", "federation"},
 	"federation/oidc":     {"protocol", "identity", "keys", "outbound", "federation"},
+	"federation/saml":     {"protocol", "identity", "keys", "outbound", "federation"},
 	"login":               {"protocol", "identity", "clients", "policies", "consent", "federation", "registry", "audit", "web", "failpoint"},
 	"provider":            {"protocol", "identity", "clients", "keys", "login", "audit", "web", "failpoint", "notices"},
 	"registration":        {"protocol", "audit", "clients", "outbound"},
@@ -47,7 +48,7 @@ var rooms = map[string][]string{
 	"journeys":            {"*"},
 	"conformance":         {"*"},
 	"cmd/voussoir":        {"*"},
-	"cmd/voussoir/config": {"protocol", "clients", "policies", "federation/oidc"},
+	"cmd/voussoir/config": {"protocol", "clients", "policies", "federation/oidc", "federation/saml"},
 }
 
 // homes is where a third-party module may be imported, tests included.
@@ -58,6 +59,8 @@ var homes = map[string][]string{
 	"github.com/pressly/goose":              {"store/sql"},
 	"github.com/redis/go-redis":             {"store/redis"},
 	"github.com/zitadel/oidc/v3/pkg/op":     {"provider"},
+	"github.com/russellhaering/goxmldsig":   {"federation/saml"},
+	"github.com/beevik/etree":               {"federation/saml"},
 	"github.com/zitadel/oidc/v3/pkg/client": {"federation/oidc"},
 	"github.com/coreos/go-oidc":             {"sandbox", "journeys", "provider", "bench"},
 	"go.yaml.in/yaml":                       {"cmd/voussoir/config", "cmd/voussoir", "web"},

@@ -33,6 +33,7 @@ type Use string
 const (
 	ForServices  Use = ""          // tokens and answers for services, published at /jwks
 	ForProviders Use = "providers" // our client assertions towards identity providers
+	ForSAML      Use = "saml"      // see saml.go; never in a JWKS, never in a signer
 )
 
 // slot is where one key is active and one is next.
@@ -114,12 +115,12 @@ func (c *contents) secrets() {
 
 // complete makes the keys that are missing in slots. Where a signer is to hold
 // the keys, a next key whose private part lies in the file makes room for one that
-// the signer holds: it has never signed anything.
+// the signer holds: it has never signed anything. Those for SAML stay in the file.
 func (c *contents) complete(slots []slot, make maker, inSigner bool, now time.Time) error {
 	for _, at := range slots {
 		for _, s := range []State{Active, Next} {
 			old := c.find(at, s)
-			if old != nil && (s == Active || !inSigner || old.InSigner) {
+			if old != nil && (s == Active || !inSigner || old.InSigner || at.use == ForSAML) {
 				continue
 			}
 			k, err := make(c, at.alg)

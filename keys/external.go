@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/voussoir-id/voussoir/failpoint"
 	"github.com/voussoir-id/voussoir/signer"
@@ -36,7 +37,12 @@ func (r *Ring) maker(ctx context.Context) maker {
 	if r.cfg.Signer == nil {
 		return generate
 	}
-	return func(c *contents, alg string) (signingKey, error) { return r.obtain(ctx, c, alg) }
+	return func(c *contents, alg string) (signingKey, error) {
+		if slices.Contains(samlAlgorithms(), alg) {
+			return generate(c, alg)
+		}
+		return r.obtain(ctx, c, alg)
+	}
 }
 
 // obtain takes a key of the signer that the file does not know, or has it make
@@ -167,14 +173,14 @@ func (r *Ring) destroyEnded(ctx context.Context, c *contents) (changed bool) {
 	return changed
 }
 
-// Ready is nil when every key that the ring needs is there and could sign now; the
-// signer is really asked. Else it says which cannot.
+// Ready is nil when every key that the ring needs for tokens and client assertions is
+// there and could sign now; the signer is really asked. Else it says which cannot.
 func (r *Ring) Ready(ctx context.Context) error {
 	h, err := r.holding(ctx)
 	if err != nil {
 		return err
 	}
-	for _, at := range r.cfg.slots() {
+	for _, at := range r.cfg.jwsSlots() {
 		s := h.signers[at]
 		if err := s.try(ctx, at); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,8 +24,9 @@ import (
 // each change of the file makes a new one.
 type holding struct {
 	contents contents
-	signers  map[slot]*signing // the active keys
-	sealing  [sealIDSize]byte  // id of the secret that seals
+	signers  map[slot]*signing // the active keys, but those of SAML
+	saml     samlKeys
+	sealing  [sealIDSize]byte // id of the secret that seals
 	secrets  map[[sealIDSize]byte][]byte
 	derived  sync.Map // label → [32]byte
 	ciphers  sync.Map // cipherID → *xaes
@@ -59,13 +61,17 @@ func (r *Ring) newHolding(c contents, now time.Time) (*holding, error) {
 	public := map[Use][]jose.JSONWebKey{ForServices: {}, ForProviders: {}}
 	for _, k := range c.Signing {
 		key, err := k.check()
-		if err == nil && k.State == Active {
+		switch {
+		case err != nil:
+		case k.Use == ForSAML:
+			err = h.saml.hold(k)
+		case k.State == Active:
 			err = h.sign(k, key, r)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", k.KID, err)
 		}
-		if h.publishes(k, now, r.cfg.Retention) {
+		if k.Use != ForSAML && h.publishes(k, now, r.cfg.Retention) {
 			public[k.Use] = append(public[k.Use], jose.JSONWebKey{Key: key, KeyID: k.KID, Algorithm: k.Alg, Use: "sig"})
 		}
 	}
@@ -127,8 +133,17 @@ func (k signingKey) check() (crypto.PublicKey, error) {
 	if id, err := thumbprint(public); err != nil || id != k.KID {
 		return nil, errors.New("key id is not the thumbprint")
 	}
-	if k.Use != ForServices && k.Use != ForProviders {
+	switch k.Use {
+	case ForServices, ForProviders, ForSAML:
+	default:
 		return nil, errors.New("unknown use")
+	}
+	// A key for SAML that signed tokens, or the other way round, would have two uses.
+	if forSAML := slices.Contains(samlAlgorithms(), k.Alg); forSAML != (k.Use == ForSAML) {
+		return nil, errors.New("its algorithm is not for its use")
+	}
+	if k.InSigner && k.Use == ForSAML {
+		return nil, errors.New("a key for SAML does not lie in a signer")
 	}
 	switch k.State {
 	case Next, Active:
@@ -155,7 +170,7 @@ func suits(public crypto.PublicKey, alg string) bool {
 	case ed25519.PublicKey:
 		return alg == edDSA
 	case *rsa.PublicKey:
-		return (alg == ps256 || alg == rs256) && key.N.BitLen() >= rsaBits
+		return (alg == ps256 || alg == rs256 || alg == SAMLSigning || alg == SAMLDecryption) && key.N.BitLen() >= rsaBits
 	}
 	return false
 }

@@ -45,7 +45,10 @@ type Config struct {
 	// ProviderAlgs are the algorithms of our client assertions towards identity
 	// providers, which have keys of their own. Default: none.
 	ProviderAlgs []string
-	// Signer, if not nil, holds the private parts of all signing keys that are made
+	// SAML is whether to have the keys for SAML providers, SAMLSigning and
+	// SAMLDecryption. They lie in the file, whatever Signer is.
+	SAML bool
+	// Signer, if not nil, holds the private parts of all other keys that are made
 	// from now on; it has no EdDSA. The secrets for deriving and sealing stay in the
 	// file. It need not be reachable: what it does not answer fails with
 	// ErrUnavailable, and keys that are missing are made by a later Reload.
@@ -67,6 +70,17 @@ type Recorder interface {
 
 // slots are those that the ring must fill.
 func (c Config) slots() []slot {
+	list := c.jwsSlots()
+	if c.SAML {
+		for _, alg := range samlAlgorithms() {
+			list = append(list, slot{ForSAML, alg})
+		}
+	}
+	return list
+}
+
+// jwsSlots are those whose keys sign a JWS.
+func (c Config) jwsSlots() []slot {
 	var list []slot
 	for _, alg := range c.Algs {
 		list = append(list, slot{ForServices, alg})
@@ -101,7 +115,7 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	if cfg.File == "" || len(cfg.Secret) < minSecret || len(cfg.Algs) == 0 || cfg.Now == nil || cfg.Retention < 0 {
 		return nil, errors.New("keys: a ring needs a file, a secret of 32 bytes, algorithms and a clock")
 	}
-	for _, at := range cfg.slots() {
+	for _, at := range cfg.jwsSlots() {
 		if !slices.Contains(algorithms(), at.alg) {
 			return nil, fmt.Errorf("keys: unknown algorithm %q", at.alg)
 		}
@@ -190,12 +204,19 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 	})
 }
 
-// fill makes what is missing in slots, as far as the signer can be reached.
+// fill makes what is missing in slots, as far as the signer can be reached: first
+// the keys for SAML, which need none.
 func (r *Ring) fill(ctx context.Context, c *contents, slots []slot) error {
-	if r.cfg.Signer != nil {
-		slots = slices.DeleteFunc(slots, func(at slot) bool { return !inSigners(at.alg) })
+	var first, others []slot
+	for _, at := range slots {
+		switch {
+		case at.use == ForSAML:
+			first = append(first, at)
+		case r.cfg.Signer == nil || inSigners(at.alg):
+			others = append(others, at)
+		}
 	}
-	err := c.complete(slots, r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
+	err := c.complete(append(first, others...), r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
 	if r.cfg.Signer != nil && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
 		return nil // Ready says so, and the next Reload tries again
 	}

@@ -105,7 +105,7 @@ func generate(_ *contents, alg string) (signingKey, error) {
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case edDSA:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
-	case ps256, rs256:
+	case ps256, rs256, SAMLSigning, SAMLDecryption:
 		private, err = rsa.GenerateKey(rand.Reader, rsaBits)
 	default:
 		err = errors.New("unknown algorithm")

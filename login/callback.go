@@ -2,12 +2,10 @@ package login
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
@@ -30,17 +28,9 @@ func (s *Service) byState(r *http.Request) (*visit, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := q.Get("state")
-	id, rest, ok := strings.Cut(state, ".")
-	if !ok || !isID(id) || !isID(rest) {
-		return nil, web.Fail(web.CallbackInvalid, errors.New("not a state of ours"))
-	}
-	v, err := s.open(r, FlowID(id))
+	v, err := s.visitOf(q.Get("state"), func(id FlowID) (*visit, error) { return s.open(r, id) })
 	if err != nil {
 		return nil, err
-	}
-	if subtle.ConstantTimeCompare(sum(state), v.State) != 1 {
-		return nil, s.problem(v, web.Fail(web.CallbackInvalid, errors.New("not the newest state of this visit")))
 	}
 	if protocol.ProviderID(r.PathValue("provider")) != v.Provider {
 		return nil, s.problem(v, web.Fail(web.CallbackInvalid, errors.New("the answer came in at another provider's path")))
@@ -102,6 +92,10 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*r
 	if err != nil {
 		return nil, err
 	}
+	answer, err := s.answerOf(ctx, v, q)
+	if err != nil {
+		return nil, err
+	}
 	// Consume first: of many parallel answers only one may cost the provider an
 	// exchange. If we crash after this line she finds the choice again.
 	pending, verifying := v.Pending, v.at(AtProvider)
@@ -110,7 +104,7 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*r
 		return nil, err
 	}
 	failpoint.Here("callback.after-consume")
-	in, hint, err := s.verify(ctx, v, client, entry, pending, q)
+	in, hint, err := s.verify(ctx, v, client, entry, pending, q.Get("state"), answer)
 	failpoint.Here("callback.after-finish")
 	if err != nil {
 		return nil, s.failed(ctx, v, err)
@@ -144,8 +138,8 @@ func (s *Service) stillOffered(v *visit, client *clients.Client) (federation.Ent
 // verify asks the provider, then the civil registry, and finds the person. A
 // *federation.Error and an *unvouched are something that she is told. hint is for
 // logging out at the provider.
-func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, q url.Values) (in signIn, hint string, err error) {
-	login, err := entry.Finish(ctx, s.request(client, v.Request, q.Get("state")), pending, q)
+func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, state string, answer url.Values) (in signIn, hint string, err error) {
+	login, err := entry.Finish(ctx, s.request(client, v.Request, state), pending, answer)
 	if err != nil {
 		return signIn{}, "", err
 	}

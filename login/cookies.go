@@ -72,6 +72,11 @@ func (v *visit) startedBy(h http.Header) bool {
 	return false
 }
 
+// gaveOut reports whether state is the newest that v sent to a provider.
+func (v *visit) gaveOut(state string) bool {
+	return subtle.ConstantTimeCompare(sum(state), v.State) == 1
+}
+
 // flowCookies are the cookies of a new visit: its own, and the end of those that
 // are too many. Browsers send older cookies first (RFC 6265 section 5.4).
 func flowCookies(h http.Header, id FlowID, handle string, ttl time.Duration) []*http.Cookie {

@@ -47,6 +47,8 @@ type Recorder interface {
 // another site. Implemented by web.Site.
 type Site interface {
 	Page(name string, h web.Handler) http.Handler
+	// FormFromAnySite takes a POST from another site, of limit bytes at most.
+	FormFromAnySite(name string, limit int64, h web.Handler) http.Handler
 	Choose(w http.ResponseWriter, r *http.Request, p web.ChoosePage) error
 	Leave(w http.ResponseWriter, r *http.Request, p web.LeavePage) error
 	Consent(w http.ResponseWriter, r *http.Request, p web.ConsentPage) error
@@ -133,4 +135,5 @@ func (s *Service) Routes(mux *http.ServeMux) {
 	mux.Handle("GET /login/{flow}/cancel", s.page("login", s.byPath, s.show))
 	mux.Handle("POST /login/{flow}/cancel", s.page("login.cancel", s.byPath, s.cancel))
 	mux.Handle("GET /callback/{provider}", s.page("login.callback", s.byState, s.callback))
+	mux.Handle("POST /saml/{provider}/acs", s.posted("login.acs", "RelayState", "SAMLResponse"))
 }

@@ -150,7 +150,7 @@ func (s *Service) load(ctx context.Context, id FlowID) (*visit, error) {
 		return nil, web.Fail(web.FlowUnknown, nil)
 	}
 	f, err := s.Flows.Load(ctx, id, s.Now())
-	if errors.Is(err, ErrNoFlow) {
+	if errors.Is(err, ErrNoFlow) || err == nil && f.Stage == Posted {
 		return nil, web.Fail(web.FlowUnknown, err)
 	}
 	if err != nil {

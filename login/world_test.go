@@ -206,7 +206,8 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if p.down.Load() {
 		return fail(federation.Unavailable)
 	}
-	who := map[string]func() identity.Identity{"alice": alice, "bob": bob}[answer.Get("code")]
+	code := answer.Get("code") + answer.Get("SAMLResponse")
+	who := map[string]func() identity.Identity{"alice": alice, "bob": bob}[code]
 	if who == nil {
 		return fail(federation.Invalid)
 	}
@@ -219,7 +220,7 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if at.IsZero() {
 		at = p.w.now()
 	}
-	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: answer.Get("code"), Identity: who(), ACR: acr, AuthTime: at, LogoutHint: "hint-" + answer.Get("code")}, nil
+	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: code, Identity: who(), ACR: acr, AuthTime: at, LogoutHint: "hint-" + code}, nil
 }
 
 func (p *idp) Leave(_ context.Context, hint, returnTo, state string) (string, error) {
@@ -306,22 +307,34 @@ func (*site) Page(_ string, h web.Handler) http.Handler {
 			write(w, 403, "error", web.CrossSite)
 			return
 		}
-		err := h(w, r)
-		var p *web.Problem
-		switch {
-		case err == nil:
-		case errors.As(err, &p):
-			back := ""
-			if p.Back != nil {
-				back = p.Back.URL
-			}
-			write(w, 400, "error", struct {
-				Code web.Code
-				Back string
-			}{p.Code, back})
-		default:
-			write(w, 500, "error", "internal")
+		answerWith(h, w, r)
+	})
+}
+
+// answerWith shows what h did.
+func answerWith(h web.Handler, w http.ResponseWriter, r *http.Request) {
+	err := h(w, r)
+	var p *web.Problem
+	switch {
+	case err == nil:
+	case errors.As(err, &p):
+		back := ""
+		if p.Back != nil {
+			back = p.Back.URL
 		}
+		write(w, 400, "error", struct {
+			Code web.Code
+			Back string
+		}{p.Code, back})
+	default:
+		write(w, 500, "error", "internal")
+	}
+}
+
+func (*site) FormFromAnySite(_ string, limit int64, h web.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
+		answerWith(h, w, r)
 	})
 }
 

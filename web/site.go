@@ -86,6 +86,12 @@ func (s *Site) PageFromAnySite(name string, h Handler) http.Handler {
 	return s.handler(name, forPeople, h)
 }
 
+// FormFromAnySite is PageFromAnySite with a limit of its own on the body, in bytes:
+// what a SAML provider posts may be longer than any form of ours.
+func (s *Site) FormFromAnySite(name string, limit int64, h Handler) http.Handler {
+	return s.bounded(name, forPeople, limit, h)
+}
+
 // API makes an http.Handler of h for machines: like PageFromAnySite, but errors
 // are JSON (RFC 6749 section 5.2). Answers are no-store unless h says otherwise.
 func (s *Site) API(name string, h Handler) http.Handler {
@@ -101,13 +107,17 @@ const (
 )
 
 func (s *Site) handler(name string, a audience, h Handler) http.Handler {
+	return s.bounded(name, a, maxBody, h)
+}
+
+func (s *Site) bounded(name string, a audience, limit int64, h Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := s.now()
 		v := &visit{number: newNumber()}
 		rec := &recorder{ResponseWriter: w}
 		r = withVisit(r, v)
 		if r.Body != nil {
-			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			r.Body = http.MaxBytesReader(w, r.Body, limit)
 		}
 		s.baseHeaders(w.Header(), a, v)
 		if a == forPeople {

@@ -195,6 +195,20 @@ func TestPage_ABodyAbove64KiBIs413(t *testing.T) {
 	}
 }
 
+func TestFormFromAnySite_HasALimitOfItsOwn(t *testing.T) {
+	h := newSite(t, io.Discard).FormFromAnySite("x", 2*maxBody, func(_ http.ResponseWriter, r *http.Request) error { return r.ParseForm() })
+	for size, want := range map[int]int{2*maxBody - 2: 200, 2*maxBody + 1: 413} {
+		r := httptest.NewRequest(http.MethodPost, issuer+"/x", strings.NewReader("a="+strings.Repeat("x", size-2)))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%d bytes answer %d, want %d", size, w.Code, want)
+		}
+	}
+}
+
 func TestEvent_AClientThatLeftIsNoAlarm(t *testing.T) {
 	var log bytes.Buffer
 	h := newSite(t, &log).Page("x", func(_ http.ResponseWriter, r *http.Request) error { return r.Context().Err() })

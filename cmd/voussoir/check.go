@@ -61,7 +61,7 @@ func (p *program) checked(file string, loaded *config.Loaded, found config.Probl
 		fmt.Fprintf(p.out, "%s: %s\n", file, count(n, "mistake"))
 		return alreadySaid(exitUsage)
 	}
-	fmt.Fprintf(p.out, "%s: good: %s, %s, %s\n", file, count(len(loaded.Providers), "provider"),
+	fmt.Fprintf(p.out, "%s: good: %s, %s, %s\n", file, count(len(loaded.Providers)+len(loaded.SAML), "provider"),
 		count(len(loaded.Clients.Services()), "client"), count(loaded.PolicyCount, "policy"))
 	for _, t := range loaded.Initial {
 		fmt.Fprintf(p.out, "%s: services register with the token %s (%d at most)\n", file, t.ID, t.Max)

@@ -37,7 +37,7 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 			return fmt.Errorf("%s has changed, which needs a restart", s.name)
 		}
 	}
-	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Now: b.now, Log: b.events, Health: b.health})
+	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: b.now, Log: b.events, Health: b.health})
 	if err != nil {
 		return err
 	}
@@ -45,6 +45,9 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 		if !slices.Contains(signingAlgs(b.started), alg) {
 			return fmt.Errorf("a client wants %s, for which there is no key yet: that needs a restart", alg)
 		}
+	}
+	if len(c.SAML) > 0 && len(b.started.SAML) == 0 {
+		return errors.New("a SAML provider is there, for which there are no keys yet: the first one needs a restart")
 	}
 	b.changing.Lock() // nobody registers between the reading of the registrations and their use
 	defer b.changing.Unlock()

@@ -16,6 +16,7 @@ import (
 	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/federation/health"
 	"github.com/voussoir-id/voussoir/federation/oidc"
+	"github.com/voussoir-id/voussoir/federation/saml"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/login"
@@ -37,6 +38,7 @@ type snapshot struct {
 	policies  *policies.Table
 	directory *federation.Directory
 	civil     login.Civil
+	saml      map[protocol.ProviderID]*saml.Provider
 	keySets   map[protocol.ClientID]provider.KeySet // of clients whose keys we need
 	acrs      []protocol.ACR                        // that some provider reaches
 	algs      []string                              // that we sign with for services
@@ -58,10 +60,12 @@ type snapshot struct {
 
 // outside is what the parts of a snapshot need to talk to others.
 type outside struct {
-	Signer oidc.Signer // nil: none, when nothing is to be started
-	Now    func() time.Time
-	Log    *slog.Logger
-	Health *health.Monitor // nil: nobody watches
+	Signer   oidc.Signer // nil: none, when nothing is to be started
+	SAMLKeys saml.Keys
+	Once     saml.OnceStore
+	Now      func() time.Time
+	Log      *slog.Logger
+	Health   *health.Monitor // nil: nobody watches
 }
 
 // newSnapshot calls nobody: a provider that is down keeps nobody from starting.
@@ -77,6 +81,9 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	}
 	entries, err := providers(c, calls(c), o)
 	if err != nil {
+		return nil, err
+	}
+	if entries, err = s.addSAML(entries, c, o); err != nil {
 		return nil, err
 	}
 	for i, e := range entries {

@@ -98,7 +98,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if b.health, err = b.watchProviders(); err != nil {
 		return nil, err
 	}
-	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Now: now, Log: events, Health: b.health})
+	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: now, Log: events, Health: b.health})
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +189,7 @@ func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Prov
 	mux.Handle("GET /readyz", &readiness{ping: b.ping, now: b.now, log: b.events})
 	mux.Handle("GET "+provider.PathProviderKeys, site.API("provider_jwks", provider.ServeKeys(b.ring.ForProviders())))
 	visits.Routes(mux)
+	mux.Handle("GET /saml/{provider}/metadata", site.Page("saml.metadata", b.samlMetadata))
 	pages := site.Fallback(mux)
 	return site.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if op.Serves(r.URL.Path) {

@@ -14,11 +14,15 @@ func (c *checker) provider(i int) {
 		c.add(at, quote(p.ID)+" cannot be a provider's id", "1 to 32 of a-z, 0-9 and -, such as tax")
 	}
 	c.empty(path+".id", p.ID, "id: tax")
-	c.empty(path+".client_id", p.ClientID, "client_id: voussoir")
 	c.text(path+".name", p.Name, 100)
 	if p.Protocol == "saml" {
-		c.add(path+".protocol", "SAML is not available in this version", "protocol: oidc")
+		c.samlProvider(p, path)
+		return
 	}
+	c.notSAML(path)
+	c.needed(path+".client_id", "client_id: voussoir")
+	c.needed(path+".id_token_signed_response_alg", "id_token_signed_response_alg: ES256")
+	c.empty(path+".client_id", p.ClientID, "client_id: voussoir")
 	c.uri(path+".issuer", p.Issuer)
 	c.endpoints(p, path)
 	c.leaving(p, path)

@@ -130,10 +130,11 @@ type Provider struct {
 	ID string `yaml:"id" jsonschema:"required" eg:"tax"`
 	// Name is what people read on its button. Required.
 	Name Text `yaml:"name" jsonschema:"required" eg:"{ fr: \"Impôts\", en: \"Tax office\" }"`
-	// Protocol is oidc; saml is not available in this version. Default oidc.
+	// Protocol is oidc (OpenID Connect) or saml (SAML 2.0). Default oidc.
 	Protocol string `yaml:"protocol" jsonschema:"enum=oidc,enum=saml" eg:"oidc"`
-	// Issuer is the provider's issuer, exactly as in its ID tokens. https, or
-	// loopback http with development: true. Required.
+	// Issuer is the provider's issuer, exactly as in its ID tokens: https, or
+	// loopback http with development: true. With saml, its entity ID, exactly as in
+	// its metadata. Required.
 	Issuer string `yaml:"issuer" jsonschema:"required" eg:"https://idp.example"`
 	// AuthorizationEndpoint, with token_endpoint and jwks_uri, replaces discovery.
 	// Default: discovered at the issuer.
@@ -149,10 +150,11 @@ type Provider struct {
 	EndSessionEndpoint string `yaml:"end_session_endpoint" eg:"https://idp.example/logout"`
 	// Logout is relay or off: whether a person who logs out here is sent to the
 	// provider to log out there too, where it offers that (docs/logout.md). Our
-	// issuer followed by /logout/return must be registered there. Default relay.
+	// issuer followed by /logout/return must be registered there. Default relay; with
+	// saml, off, and nothing else.
 	Logout string `yaml:"logout" jsonschema:"enum=relay,enum=off" eg:"relay"`
-	// ClientID is our client id at the provider. Required.
-	ClientID string `yaml:"client_id" jsonschema:"required" eg:"voussoir"`
+	// ClientID is our client id at the provider. Required with oidc.
+	ClientID string `yaml:"client_id" eg:"voussoir"`
 	// ClientSecret is our secret there, in plain text: with development: true only.
 	ClientSecret string `yaml:"client_secret" secret:"true" eg:"(nothing: use client_secret_file)"`
 	// ClientSecretFile is a file with our secret, relative to this file, mode 0600
@@ -169,8 +171,8 @@ type Provider struct {
 	// Scopes are what we ask for; openid is always among them. Default [openid].
 	Scopes []string `yaml:"scopes" eg:"[openid, profile, birth, email]"`
 	// IDTokenSignedResponseAlg is the one algorithm that we accept on its ID
-	// tokens. Required: there is no way not to verify.
-	IDTokenSignedResponseAlg string `yaml:"id_token_signed_response_alg" jsonschema:"required,enum=ES256,enum=ES384,enum=ES512,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
+	// tokens. Required with oidc: there is no way not to verify.
+	IDTokenSignedResponseAlg string `yaml:"id_token_signed_response_alg" jsonschema:"enum=ES256,enum=ES384,enum=ES512,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
 	// UserInfo says whether and how claims are fetched.
 	UserInfo UserInfo `yaml:"userinfo"`
 	// ACR says how its levels are read. Required.
@@ -200,6 +202,41 @@ type Provider struct {
 	// Disabled takes it out of service, also for those who are on their way back from
 	// it, from the next reload on. Default false.
 	Disabled bool `yaml:"disabled" eg:"true"`
+	// SAML holds what a SAML 2.0 provider needs; see docs/saml.md. Required with
+	// protocol: saml.
+	SAML ProviderSAML `yaml:"saml"`
+}
+
+// ProviderSAML describes a SAML 2.0 provider.
+type ProviderSAML struct {
+	// MetadataFile is a file with its metadata, relative to this file; that it is
+	// genuine is for you to see to. One of metadata_file and metadata_url. Read at
+	// the start and on reload.
+	MetadataFile string `yaml:"metadata_file" eg:"metadata/uni.xml"`
+	// MetadataURL is where its metadata is fetched every hour. It must be signed by
+	// metadata_certificate_file.
+	MetadataURL string `yaml:"metadata_url" eg:"https://idp.example/metadata"`
+	// MetadataCertificateFile is a PEM file with the certificate, or several, of the
+	// key that signs the metadata at metadata_url. Relative to this file.
+	MetadataCertificateFile string `yaml:"metadata_certificate_file" eg:"metadata/federation.pem"`
+	// Preset maps the attributes of a family of providers to claims: eduperson
+	// (universities) or eidas (eIDAS nodes). claims adds to it. Default "": claims
+	// alone.
+	Preset string `yaml:"preset" jsonschema:"enum=,enum=eduperson,enum=eidas" eg:"eduperson"`
+	// SubjectAttribute is the attribute that names an account there, for a provider
+	// without a persistent NameID. Never change it: the accounts would be others.
+	// Default "": the persistent NameID.
+	SubjectAttribute string `yaml:"subject_attribute" eg:"urn:oasis:names:tc:SAML:attribute:pairwise-id"`
+	// RequireEncryption refuses assertions that are not encrypted to our key.
+	// Default false.
+	RequireEncryption bool `yaml:"require_encryption" eg:"true"`
+	// CBCExceptionReason is why assertions may come encrypted with AES-CBC, which
+	// nobody should use any more; they are then accepted in signed responses only.
+	// Default "": AES-GCM alone.
+	CBCExceptionReason string `yaml:"cbc_exception_reason" eg:"SimpleSAMLphp 1.19 has nothing else; until it is replaced in 2027"`
+	// MinimumContext asks for "this authentication context or better" in place of a
+	// list of those that will do; eIDAS nodes want it. Default false.
+	MinimumContext bool `yaml:"minimum_context" eg:"true"`
 }
 
 // UserInfo says how claims are fetched from a provider.

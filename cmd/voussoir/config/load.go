@@ -35,6 +35,7 @@ type Loaded struct {
 	// Providers are complete but for Client, Signer, Check, Now and Log.
 	Providers   []oidc.Config
 	Listings    map[protocol.ProviderID]Listing
+	SAML        []SAMLProvider
 	Clients     *clients.Set // data providers too, after the services
 	Policies    *policies.Table
 	PolicyCount int
@@ -130,6 +131,10 @@ func (c *checker) load() *Loaded {
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	hosts := c.issuerHosts()
 	for i := range c.f.Providers {
+		if c.f.Providers[i].Protocol == "saml" {
+			out.SAML = append(out.SAML, c.provideSAML(i, hosts))
+			continue
+		}
 		out.Providers = append(out.Providers, c.provide(i, hosts))
 	}
 	out.Listings = c.loadListings()
