@@ -357,10 +357,10 @@ func TestAttack_ThePublicTrailLinksNobody_PV01(t *testing.T) {
 		}
 	}
 	want := map[string][]string{
-		"kind":   {"login.started", "provider.chosen", "login.verified", "consent.given", "consent.informed", "token.issued", "userinfo.served", "code.reused"},
+		"kind":   {"login.started", "provider.chosen", "login.verified", "consent.given", "consent.informed", "token.issued", "userinfo.served", "code.reused", "registry.checked"},
 		"client": {"city-library", "school-canteen"}, "policy": {"library", "canteen"}, "policy_version": {"1"},
 		"rule":   {"first-time", "informed", "every-time"},
-		"claims": {"[given_name]", "[given_name age_over_16]"}, "acr": {"eidas1"}, "outcome": {"ok", "invalid_grant"}, "basis": {"consent", "public_task"},
+		"claims": {"[given_name]", "[given_name age_over_16]"}, "acr": {"eidas1"}, "outcome": {"ok", "invalid_grant", "exact"}, "basis": {"consent", "public_task"},
 	}
 	for name, values := range words {
 		for v := range values {

@@ -96,21 +96,37 @@ func node(t *testing.T) string {
 // was killed finds its own free again.
 func ports(t *testing.T, offsets ...int) int {
 	t.Helper()
+	handedOut.Lock()
+	defer handedOut.Unlock()
 next:
 	for range 200 {
 		base := 20000 + rand.IntN(12000)
-		for _, o := range append(offsets, 0) {
+		wanted := append([]int{0}, offsets...)
+		for _, o := range wanted {
+			if handedOut.ports[base+o] {
+				continue next
+			}
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+o))
 			if err != nil {
 				continue next
 			}
 			_ = l.Close()
 		}
+		for _, o := range wanted {
+			handedOut.ports[base+o] = true
+		}
 		return base
 	}
 	t.Fatal("no free ports")
 	return 0
 }
+
+// handedOut are the ports of this run: the one that a test was given may still be
+// free when it asks for the next, and two servers would meet on it.
+var handedOut = struct {
+	sync.Mutex
+	ports map[int]bool
+}{ports: map[int]bool{}}
 
 // process is a counterpart or a broker that runs beside the test.
 type process struct {
