@@ -174,7 +174,8 @@ func (r *Ring) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, at := range r.cfg.slots() {
+	slots, _ := apart(r.cfg.slots())
+	for _, at := range slots {
 		s := h.signers[at]
 		if err := s.try(ctx, at); err != nil {
 			return err

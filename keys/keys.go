@@ -45,6 +45,9 @@ type Config struct {
 	// ProviderAlgs are the algorithms of our client assertions towards identity
 	// providers, which have keys of their own. Default: none.
 	ProviderAlgs []string
+	// DecryptionAlgs are the algorithms that identity providers encrypt to us with:
+	// ECDH-ES, RSA-OAEP-256. These keys are always in the file. Default: none.
+	DecryptionAlgs []string
 	// Signer, if not nil, holds the private parts of all signing keys that are made
 	// from now on; it has no EdDSA. The secrets for deriving and sealing stay in the
 	// file. It need not be reachable: what it does not answer fails with
@@ -74,6 +77,9 @@ func (c Config) slots() []slot {
 	for _, alg := range c.ProviderAlgs {
 		list = append(list, slot{ForProviders, alg})
 	}
+	for _, alg := range c.DecryptionAlgs {
+		list = append(list, slot{ForDecryption, alg})
+	}
 	return list
 }
 
@@ -102,10 +108,10 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 		return nil, errors.New("keys: a ring needs a file, a secret of 32 bytes, algorithms and a clock")
 	}
 	for _, at := range cfg.slots() {
-		if !slices.Contains(algorithms(), at.alg) {
+		if !usable(at.use, at.alg) {
 			return nil, fmt.Errorf("keys: unknown algorithm %q", at.alg)
 		}
-		if cfg.Signer != nil && !inSigners(at.alg) {
+		if cfg.Signer != nil && at.use != ForDecryption && !inSigners(at.alg) {
 			return nil, fmt.Errorf("keys: a signer does not sign with %s", at.alg)
 		}
 	}
@@ -128,6 +134,7 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 func (r *Ring) Reload(ctx context.Context) error {
 	return r.edit(ctx, func(c *contents) error {
 		c.secrets()
+		c.forget(r.cfg.Now())
 		return r.fill(ctx, c, r.cfg.slots())
 	})
 }
@@ -147,7 +154,8 @@ func (r *Ring) AuditTo(ctx context.Context, log Recorder) error {
 }
 
 // Rotate makes the next key of use and alg the active one, retires the active
-// one, whose private part is destroyed, and publishes a new next key. Services
+// one, whose private part is destroyed (one that decrypts: after DecryptsFor), and
+// publishes a new next key. Services
 // must have had time to see the next key: leave twice the JWKS's cache time
 // between two rotations. Nothing changes while the signer that is to make the new
 // key cannot be reached.
@@ -157,7 +165,11 @@ func (r *Ring) Rotate(ctx context.Context, use Use, alg string) error {
 		if err := c.rotate(at, r.cfg.Now()); err != nil {
 			return err
 		}
-		return c.complete([]slot{at}, r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
+		sign, decrypt := apart([]slot{at})
+		if err := c.complete(decrypt, generate, false, r.cfg.Now()); err != nil {
+			return err
+		}
+		return c.complete(sign, r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
 	})
 }
 
@@ -166,8 +178,12 @@ func (r *Ring) Rotate(ctx context.Context, use Use, alg string) error {
 const PublishedFor = 24 * time.Hour
 
 // KnownFrom is when everybody knows the next key of use and alg, so that Rotate
-// makes no verification fail; zero when there is none.
+// makes no verification fail; zero when there is none, and for keys that decrypt:
+// the old one still does.
 func (r *Ring) KnownFrom(use Use, alg string) (at time.Time) {
+	if use == ForDecryption {
+		return time.Time{}
+	}
 	for _, k := range r.Keys() {
 		if k.Alg == alg && k.Use == use && k.State == Next {
 			at = k.Created.Add(PublishedFor)
@@ -192,6 +208,10 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 
 // fill makes what is missing in slots, as far as the signer can be reached.
 func (r *Ring) fill(ctx context.Context, c *contents, slots []slot) error {
+	slots, decrypt := apart(slots)
+	if err := c.complete(decrypt, generate, false, r.cfg.Now()); err != nil {
+		return err
+	}
 	if r.cfg.Signer != nil {
 		slots = slices.DeleteFunc(slots, func(at slot) bool { return !inSigners(at.alg) })
 	}
