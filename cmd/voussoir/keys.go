@@ -23,7 +23,8 @@ func (p *program) keys() *cobra.Command {
 			"ten seconds. Where a signer holds the keys (keys.signer), its token is changed with the file. Every change is\n" +
 			"an entry in the audit log.\n\n" +
 			"There are keys for two uses: services verify our tokens by those at /jwks, identity providers verify our\n" +
-			"client assertions by those at /jwks/providers. Each has an active key, which signs, and a next one.",
+			"client assertions by those at /jwks/providers. Each has an active key, which signs, and a next one.\n" +
+			"Where providers encrypt to us, there are keys for decryption too.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return usageError("keys list, keys rotate or keys revoke") },
 	}
@@ -57,16 +58,16 @@ func (p *program) keysRotate() *cobra.Command {
 		Long: "rotate makes the next key of an algorithm the active one, retires the active one (its private part is\n" +
 			"destroyed, its public part stays published for 30 days) and publishes a new next key. It refuses within a day\n" +
 			"of the rotation before: services must have had time to see the next key. Where a signer holds the keys and\n" +
-			"cannot be reached, it changes nothing.",
+			"cannot be reached, it changes nothing. A key that decrypts goes on doing so for two days, for what is on its way.",
 	}
 	file := configFlag(c)
-	alg := c.Flags().String("alg", "ES256", "the `ALGORITHM`: ES256, EdDSA, PS256 or RS256")
-	use := c.Flags().String("for", "services", "whose keys: of `services` (tokens) or providers (our client assertions)")
+	alg := c.Flags().String("alg", "ES256", "the `ALGORITHM`: ES256, EdDSA, PS256 or RS256; with --for decryption ECDH-ES or RSA-OAEP-256")
+	use := c.Flags().String("for", "services", "whose keys: of `services` (tokens), providers (our client assertions) or decryption (what providers encrypt to us)")
 	early := c.Flags().Bool("early", false, "rotate although services may not know the next key yet: some sign-ins may fail")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		verifies, ok := map[string]keys.Use{"services": keys.ForServices, "providers": keys.ForProviders}[*use]
+		verifies, ok := map[string]keys.Use{"services": keys.ForServices, "providers": keys.ForProviders, "decryption": keys.ForDecryption}[*use]
 		if !ok {
-			return usageError("--for services or --for providers")
+			return usageError("--for services, --for providers or --for decryption")
 		}
 		return p.withRing(cmd.Context(), *file, func(r *keys.Ring) error {
 			if known := r.KnownFrom(verifies, *alg); !*early && p.now().Before(known) {
@@ -162,7 +163,7 @@ func (p *program) withRing(ctx context.Context, file string, do func(*keys.Ring)
 type keyLine struct {
 	KID       string `json:"kid"`
 	Alg       string `json:"alg"`
-	For       string `json:"for"`          // services | providers
+	For       string `json:"for"`          // services | providers | decryption
 	In        string `json:"in,omitempty"` // where its private part is: file | signer; empty: nowhere any more
 	State     string `json:"state"`
 	Created   string `json:"created"`
@@ -180,8 +181,8 @@ func describe(ks []keys.Description) []keyLine {
 	out := []keyLine{}
 	for _, k := range ks {
 		line := keyLine{k.KID, k.Alg, "services", "", string(k.State), at(k.Created), at(k.Activated), at(k.Ended)}
-		if k.Use == keys.ForProviders {
-			line.For = "providers"
+		if k.Use != keys.ForServices {
+			line.For = string(k.Use)
 		}
 		switch {
 		case k.InSigner:

@@ -37,13 +37,18 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 			return fmt.Errorf("%s has changed, which needs a restart", s.name)
 		}
 	}
-	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Now: b.now, Log: b.events})
+	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Decrypt: b.ring.ForProviders(), Now: b.now, Log: b.events})
 	if err != nil {
 		return err
 	}
 	for _, alg := range next.algs {
 		if !slices.Contains(signingAlgs(b.started), alg) {
 			return fmt.Errorf("a client wants %s, for which there is no key yet: that needs a restart", alg)
+		}
+	}
+	for _, alg := range decryptionAlgs(c) {
+		if !slices.Contains(decryptionAlgs(b.started), alg) {
+			return fmt.Errorf("a provider is to encrypt with %s, for which there is no key yet: that needs a restart", alg)
 		}
 	}
 	b.changing.Lock() // nobody registers between the reading of the registrations and their use
@@ -141,6 +146,19 @@ func signingAlgs(c *config.Loaded) []string {
 	for _, client := range c.Clients.All() {
 		for _, alg := range client.SigningAlgs() {
 			if !slices.Contains(algs, alg) {
+				algs = append(algs, alg)
+			}
+		}
+	}
+	return algs
+}
+
+// decryptionAlgs are the algorithms that providers encrypt to us with.
+func decryptionAlgs(c *config.Loaded) []string {
+	var algs []string
+	for _, p := range c.Providers {
+		for _, alg := range []string{p.IDTokenEncryptionAlg, p.UserInfo.EncryptionAlg} {
+			if alg != "" && !slices.Contains(algs, alg) {
 				algs = append(algs, alg)
 			}
 		}

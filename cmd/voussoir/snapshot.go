@@ -48,9 +48,10 @@ type snapshot struct {
 
 // outside is what the parts of a snapshot need to talk to others.
 type outside struct {
-	Signer oidc.Signer // nil: none, when nothing is to be started
-	Now    func() time.Time
-	Log    *slog.Logger
+	Signer  oidc.Signer // nil: none, when nothing is to be started
+	Decrypt oidc.Decrypter
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // newSnapshot calls nobody: a provider that is down keeps nobody from starting.
@@ -90,11 +91,13 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 // in the configuration.
 func providers(c *config.Loaded, calls outbound.Config, o outside) ([]federation.Entry, error) {
 	if o.Signer == nil {
-		o.Signer = noSigner{}
+		o.Signer, o.Decrypt = noSigner{}, noSigner{}
 	}
 	entries := make([]federation.Entry, 0, len(c.Providers))
 	for _, p := range c.Providers {
+		calls.Certificate = p.Certificate
 		p.Client, p.Check, p.Now, p.Log = outbound.New(calls), identity.Identity.Normalise, o.Now, o.Log
+		p.Decrypter = o.Decrypt
 		if p.AuthMethod == oidc.PrivateKeyJWT {
 			p.Signer = o.Signer
 		}
@@ -142,4 +145,8 @@ type noSigner struct{}
 
 func (noSigner) Sign(context.Context, string, string, []byte) (string, error) {
 	return "", errors.New("nothing is signed here")
+}
+
+func (noSigner) Decrypt(context.Context, string, string) ([]byte, error) {
+	return nil, errors.New("nothing is decrypted here")
 }

@@ -93,7 +93,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	}
 
 	// What a reload replaces. The configuration is on record before it holds.
-	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Now: now, Log: events})
+	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Decrypt: b.ring.ForProviders(), Now: now, Log: events})
 	if err != nil {
 		return nil, err
 	}
