@@ -161,7 +161,6 @@ func TestStart_AsksForTheLevelAsAnEssentialClaim_OIDCCore_5_5_1_1(t *testing.T) 
 // demanding is a provider with PAR and DPoP in front of a hostile one's behaviour.
 type demanding struct {
 	*hostile
-	front *httptest.Server
 
 	mu     sync.Mutex // guards what follows
 	pushed url.Values
@@ -175,7 +174,7 @@ type demanding struct {
 func newDemanding(t *testing.T) *demanding {
 	t.Helper()
 	d := &demanding{hostile: newHostile(t)}
-	honest := d.hostile.Config.Handler
+	honest := d.Config.Handler
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /par", func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
@@ -201,12 +200,12 @@ func newDemanding(t *testing.T) *demanding {
 		}
 		honest.ServeHTTP(w, r)
 	})
-	d.hostile.Config.Handler = mux
+	d.Config.Handler = mux
 	d.discovery = func(doc members) {
 		doc["pushed_authorization_request_endpoint"] = d.URL + "/par"
 		doc["dpop_signing_alg_values_supported"] = []string{"PS256", "ES256"}
 	}
-	d.hostile.tokens = func(doc members) { doc["token_type"] = "DPoP" }
+	d.tokens = func(doc members) { doc["token_type"] = "DPoP" }
 	return d
 }
 
