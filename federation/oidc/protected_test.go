@@ -320,8 +320,8 @@ func TestDPoP_AProviderThatAlwaysWantsAnotherNonceIsNotObeyedForEver_RFC9449_8(t
 		}
 		d.mu.Lock()
 		d.hostile.mu.Lock()
-		d.hostile.calls["asked"]++
-		w.Header().Set("DPoP-Nonce", strings.Repeat("n", d.hostile.calls["asked"]))
+		d.calls["asked"]++
+		w.Header().Set("DPoP-Nonce", strings.Repeat("n", d.calls["asked"]))
 		d.hostile.mu.Unlock()
 		d.mu.Unlock()
 		w.Header().Set("Content-Type", "application/json")
