@@ -37,7 +37,7 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 			return fmt.Errorf("%s has changed, which needs a restart", s.name)
 		}
 	}
-	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: b.now, Log: b.events, Health: b.health})
+	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Decrypt: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: b.now, Log: b.events, Health: b.health})
 	if err != nil {
 		return err
 	}
@@ -48,6 +48,11 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 	}
 	if len(c.SAML) > 0 && len(b.started.SAML) == 0 {
 		return errors.New("a SAML provider is there, for which there are no keys yet: the first one needs a restart")
+	}
+	for _, alg := range decryptionAlgs(c) {
+		if !slices.Contains(decryptionAlgs(b.started), alg) {
+			return fmt.Errorf("a provider is to encrypt with %s, for which there is no key yet: that needs a restart", alg)
+		}
 	}
 	b.changing.Lock() // nobody registers between the reading of the registrations and their use
 	defer b.changing.Unlock()
@@ -144,6 +149,19 @@ func signingAlgs(c *config.Loaded) []string {
 	for _, client := range c.Clients.All() {
 		for _, alg := range client.SigningAlgs() {
 			if !slices.Contains(algs, alg) {
+				algs = append(algs, alg)
+			}
+		}
+	}
+	return algs
+}
+
+// decryptionAlgs are the algorithms that providers encrypt to us with.
+func decryptionAlgs(c *config.Loaded) []string {
+	var algs []string
+	for _, p := range c.Providers {
+		for _, alg := range []string{p.IDTokenEncryptionAlg, p.UserInfo.EncryptionAlg} {
+			if alg != "" && !slices.Contains(algs, alg) {
 				algs = append(algs, alg)
 			}
 		}

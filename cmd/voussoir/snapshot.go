@@ -61,6 +61,7 @@ type snapshot struct {
 // outside is what the parts of a snapshot need to talk to others.
 type outside struct {
 	Signer   oidc.Signer // nil: none, when nothing is to be started
+	Decrypt  oidc.Decrypter
 	SAMLKeys saml.Keys
 	Once     saml.OnceStore
 	Now      func() time.Time
@@ -117,11 +118,13 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 // in the configuration.
 func providers(c *config.Loaded, calls outbound.Config, o outside) ([]federation.Entry, error) {
 	if o.Signer == nil {
-		o.Signer = noSigner{}
+		o.Signer, o.Decrypt = noSigner{}, noSigner{}
 	}
 	entries := make([]federation.Entry, 0, len(c.Providers))
 	for _, p := range c.Providers {
+		calls.Certificate = p.Certificate
 		p.Client, p.Check, p.Now, p.Log = outbound.New(calls), identity.Identity.Normalise, o.Now, o.Log
+		p.Decrypter = o.Decrypt
 		if o.Health != nil {
 			var err error
 			if p.Calls, err = o.Health.Guard(p.ID, p.Client); err != nil {
@@ -198,4 +201,8 @@ type noSigner struct{}
 
 func (noSigner) Sign(context.Context, string, string, []byte) (string, error) {
 	return "", errors.New("nothing is signed here")
+}
+
+func (noSigner) Decrypt(context.Context, string, string) ([]byte, error) {
+	return nil, errors.New("nothing is decrypted here")
 }

@@ -98,7 +98,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if b.health, err = b.watchProviders(); err != nil {
 		return nil, err
 	}
-	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: now, Log: events, Health: b.health})
+	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Decrypt: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: now, Log: events, Health: b.health})
 	if err != nil {
 		return nil, err
 	}

@@ -44,6 +44,9 @@ func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byt
 	if err != nil {
 		return federation.Login{}, err
 	}
+	if t.id, err = p.inner(ctx, p.cfg.IDTokenEncryptionAlg, t.id); err != nil {
+		return federation.Login{}, err
+	}
 	claims, err := p.verifyIDToken(ctx, m, t, code, pend)
 	if err != nil {
 		return federation.Login{}, err
@@ -52,7 +55,7 @@ func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byt
 	if err != nil {
 		return federation.Login{}, err
 	}
-	info, err := p.userInfo(ctx, m, t.access, login.Subject)
+	info, err := p.userInfo(ctx, m, t, login.Subject)
 	if err != nil {
 		return federation.Login{}, err
 	}

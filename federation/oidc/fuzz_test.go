@@ -46,7 +46,7 @@ func FuzzTokenAnswer(f *testing.F) {
 	f.Add(400, "application/json", []byte(`{"error":"invalid_grant"}`))
 	f.Add(200, "text/html; charset", []byte(`<html>`))
 	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
-		tok, err := p.readTokens(outbound.Answer{Status: status, ContentType: contentType, Body: body})
+		tok, err := p.readTokens(outbound.Answer{Status: status, ContentType: contentType, Body: body}, nil)
 		var e *federation.Error
 		if err != nil && !errors.As(err, &e) {
 			t.Errorf("error of another kind: %v", err)

@@ -27,6 +27,7 @@ func (c *checker) provider(i int) {
 	c.endpoints(p, path)
 	c.leaving(p, path)
 	c.credential(p, path)
+	c.protection(p, path)
 	c.provideScopes(p, path)
 	c.levels(p, path)
 	c.renamed(p, path)
@@ -110,6 +111,12 @@ func (c *checker) credential(p *Provider, path string) {
 		if c.has(path + key) {
 			ways++
 		}
+	}
+	if p.byCertificate() && !p.PrivateKeyJWT {
+		if ways > 0 {
+			c.add(path+".token_endpoint_auth_method", "there is a secret too: one way only", "the certificate, or a secret")
+		}
+		return
 	}
 	if p.PrivateKeyJWT {
 		if ways > 0 {

@@ -162,12 +162,27 @@ type Provider struct {
 	ClientSecretFile string `yaml:"client_secret_file" eg:"secrets/tax"`
 	// ClientSecretEnv names the environment variable that holds our secret.
 	ClientSecretEnv string `yaml:"client_secret_env" eg:"VOUSSOIR_TAX_SECRET"`
-	// TokenEndpointAuthMethod is how the secret is sent. Default
-	// client_secret_basic.
-	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post" eg:"client_secret_basic"`
+	// TokenEndpointAuthMethod is how the secret is sent, or that client_certificate
+	// takes its place (RFC 8705). Default client_secret_basic.
+	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=tls_client_auth,enum=self_signed_tls_client_auth" eg:"client_secret_basic"`
 	// PrivateKeyJWT signs our requests to the token endpoint with our own key
 	// (published at /jwks/providers) in place of a secret. Default false.
 	PrivateKeyJWT bool `yaml:"private_key_jwt" eg:"true"`
+	// ClientCertificate is shown to the provider in every TLS handshake. Default: none.
+	ClientCertificate ClientCertificate `yaml:"client_certificate"`
+	// PAR: requests are pushed to the provider (RFC 9126), so that the browser carries
+	// a reference only: auto where its metadata offers it, require or off. Default auto.
+	PAR string `yaml:"par" jsonschema:"enum=auto,enum=require,enum=off" eg:"auto"`
+	// PushedAuthorizationRequestEndpoint is used with authorization_endpoint. Default:
+	// discovered, or none.
+	PushedAuthorizationRequestEndpoint string `yaml:"pushed_authorization_request_endpoint" eg:"https://idp.example/par"`
+	// DPoP: access tokens are bound to a key of ours (RFC 9449): auto where its metadata
+	// offers it, require or off. Default auto; with authorization_endpoint off.
+	DPoP string `yaml:"dpop" jsonschema:"enum=auto,enum=require,enum=off" eg:"auto"`
+	// IDTokenEncryptedResponseAlg: its ID tokens come signed and then encrypted to our
+	// key at /jwks/providers that says use: enc, with A256GCM, and no other way. A new
+	// algorithm needs a restart. Default "": in clear, under TLS.
+	IDTokenEncryptedResponseAlg string `yaml:"id_token_encrypted_response_alg" jsonschema:"enum=,enum=ECDH-ES,enum=RSA-OAEP-256" eg:"ECDH-ES"`
 	// Scopes are what we ask for; openid is always among them. Default [openid].
 	Scopes []string `yaml:"scopes" eg:"[openid, profile, birth, email]"`
 	// IDTokenSignedResponseAlg is the one algorithm that we accept on its ID
@@ -246,6 +261,9 @@ type UserInfo struct {
 	// SignedResponseAlg is the one algorithm accepted on a signed userinfo answer.
 	// Default "": plain JSON.
 	SignedResponseAlg string `yaml:"signed_response_alg" jsonschema:"enum=,enum=ES256,enum=ES384,enum=ES512,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
+	// EncryptedResponseAlg: signed answers come encrypted to our key, as
+	// id_token_encrypted_response_alg says. Default "": in clear, under TLS.
+	EncryptedResponseAlg string `yaml:"encrypted_response_alg" jsonschema:"enum=,enum=ECDH-ES,enum=RSA-OAEP-256" eg:"ECDH-ES"`
 }
 
 // ProviderACR reads a provider's levels.
@@ -259,6 +277,10 @@ type ProviderACR struct {
 	// Default is the level of a sign-in whose ID token says none. Default "": no
 	// level, so it is refused.
 	Default string `yaml:"default" jsonschema:"enum=,enum=eidas1,enum=eidas2,enum=eidas3" eg:"eidas1"`
+	// Request is how a level is asked for: acr_values, which a provider may ignore, or
+	// essential, by the claims parameter, where it must reach it or refuse. What comes
+	// back is checked in either case. Default acr_values.
+	Request string `yaml:"request" jsonschema:"enum=acr_values,enum=essential" eg:"acr_values"`
 }
 
 // Client is one service.

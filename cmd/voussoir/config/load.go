@@ -163,9 +163,12 @@ func (c *checker) provide(i int, hosts []string) oidc.Config {
 		ID: protocol.ProviderID(p.ID), Name: p.Name.text(), Issuer: p.Issuer,
 		ClientID: p.ClientID, Scopes: p.Scopes, RedirectURI: c.f.Issuer + "/callback/" + p.ID, Civil: p.CivilIdentity,
 		AuthMethod: oidc.ClientSecretBasic, IDTokenSigningAlg: p.IDTokenSignedResponseAlg,
-		UserInfo: oidc.UserInfo{Fetch: p.UserInfo.Fetch, SigningAlg: p.UserInfo.SignedResponseAlg},
+		UserInfo:             oidc.UserInfo{Fetch: p.UserInfo.Fetch, SigningAlg: p.UserInfo.SignedResponseAlg, EncryptionAlg: p.UserInfo.EncryptedResponseAlg},
+		IDTokenEncryptionAlg: p.IDTokenEncryptedResponseAlg, PAR: offer(p.PAR), DPoP: offer(p.DPoP),
+		Certificate: c.loadCertificate(p, path+".client_certificate"),
 		ACR: oidc.ACR{
 			Max: protocol.ACR(p.ACR.Max), Default: protocol.ACR(p.ACR.Default), Map: map[string]protocol.ACR{},
+			Essential: p.ACR.Request == "essential",
 		},
 		Claims: map[string]string{}, ForeignHosts: foreignHosts(i, hosts), AllowHTTP: c.f.Development,
 	}
@@ -173,15 +176,20 @@ func (c *checker) provide(i int, hosts []string) oidc.Config {
 		out.Endpoints = &oidc.Endpoints{
 			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, UserInfo: p.UserInfoEndpoint,
 			JWKS: p.JWKSURI, EndSession: p.EndSessionEndpoint, IssParameter: p.ISSParameter,
+			Pushed: p.PushedAuthorizationRequestEndpoint,
 		}
 	}
 	out.Relay = p.Logout != "off"
 	if p.TokenEndpointAuthMethod != "" {
 		out.AuthMethod = oidc.AuthMethod(p.TokenEndpointAuthMethod)
 	}
-	if p.PrivateKeyJWT {
+	switch {
+	case p.PrivateKeyJWT:
 		out.AuthMethod = oidc.PrivateKeyJWT
-	} else if out.ClientSecret = p.ClientSecret; out.ClientSecret == "" {
+	case p.byCertificate():
+	case p.ClientSecret != "":
+		out.ClientSecret = p.ClientSecret
+	default:
 		out.ClientSecret = string(c.secret(path+".client_secret_file", p.ClientSecretFile, p.ClientSecretEnv))
 	}
 	for theirs, ours := range p.ACR.Map {
@@ -191,6 +199,14 @@ func (c *checker) provide(i int, hosts []string) oidc.Config {
 		out.Claims[theirs] = ours
 	}
 	return out
+}
+
+// offer reads auto, require and off.
+func offer(s string) oidc.Offer {
+	if s == "auto" {
+		return oidc.Auto
+	}
+	return oidc.Offer(s)
 }
 
 // issuerHosts are the hosts of our own issuer and of each provider, "" where there is
