@@ -76,6 +76,7 @@ type Config struct {
 	Site      Site
 	Note      func(r *http.Request, attrs ...slog.Attr) // adds to the request's event line; web.Note
 	Now       func() time.Time
+	Meter     Meter // nil: nobody counts
 
 	FlowTTL       time.Duration // how long a visit may take; default 30 min
 	ReplyTTL      time.Duration // how long a double click gets the same answer; default 30 s
@@ -102,6 +103,9 @@ func New(c Config) (*Service, error) {
 		if need.missing {
 			return nil, fmt.Errorf("login: config: %s is missing", need.name)
 		}
+	}
+	if c.Meter == nil {
+		c.Meter = uncounted{}
 	}
 	for _, d := range []struct {
 		ttl      *time.Duration

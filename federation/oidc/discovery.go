@@ -34,6 +34,7 @@ type metadata struct {
 	endSession    string // "": none
 	issParameter  bool
 	prompts       []string // prompt_values_supported; nil: it does not say
+	claims        []string // claims_supported; likewise
 	keys          *keys.Remote
 }
 
@@ -98,6 +99,9 @@ func (p *Provider) readMetadata(body []byte) (*metadata, error) {
 	}
 	if raw, ok := doc["prompt_values_supported"]; ok {
 		_ = json.Unmarshal(raw, &m.prompts) // unreadable: it does not say
+	}
+	if json.Unmarshal(doc["claims_supported"], &m.claims) != nil {
+		m.claims = nil
 	}
 	return m, nil
 }
