@@ -53,8 +53,3 @@ func (s *Service) ended(provider protocol.ProviderID, err error) {
 	}
 	s.Meter.Ended(provider, outcome)
 }
-
-type uncounted struct{}
-
-func (uncounted) Begun(protocol.ProviderID)         {}
-func (uncounted) Ended(protocol.ProviderID, string) {}

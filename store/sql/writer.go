@@ -204,6 +204,7 @@ func (e *jobError) Unwrap() error { return e.err }
 // abandoned half way would leave its outcome unknown for the whole batch.
 func (w *writer) transact(batch []*job) error {
 	if w.broken != nil {
+		w.tell(w.now(), w.broken)
 		return w.broken
 	}
 	w.turn.Lock()
