@@ -142,7 +142,7 @@ func TestDefinitions_NoMetricTellsWhoUsesWhat(t *testing.T) {
 	}
 }
 
-var row = regexp.MustCompile("^\\| `(voussoir_\\w+)` \\| (\\w+) \\| ([^|]*) \\|")
+var row = regexp.MustCompile("^\\| `(voussoir_\\w+)` \\| (\\w+) \\|([^|]*)\\|")
 
 // TestDocs_TheTableAndTheRegistryAgree: name, type and labels, in one order, and
 // everything of the list is really shown, with those labels and no others.

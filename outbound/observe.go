@@ -31,9 +31,9 @@ const (
 	Broken       Outcome = "broken"        // it broke off before the answer was whole
 	GivenUp      Outcome = "abandoned"     // whoever waited went away
 	Other        Outcome = "other"
-	NotAllowed   Outcome = "not_allowed"   // an address that we do not call
-	Full         Outcome = "full"          // see ErrFull
-	Open         Outcome = "breaker_open"  // see ErrOpen
+	NotAllowed   Outcome = "not_allowed"  // an address that we do not call
+	Full         Outcome = "full"         // see ErrFull
+	Open         Outcome = "breaker_open" // see ErrOpen
 )
 
 // Outcomes lists them all.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (b *broker) facts(ctx context.Context) metrics.Facts {
 	}
 	for _, k := range b.ring.Keys() {
 		if k.State == keys.Active {
-			f.Keys = append(f.Keys, metrics.Key{Use: string(k.Use), Alg: k.Alg, Since: k.Activated})
+			f.Keys = append(f.Keys, metrics.Key{Use: cmp.Or(string(k.Use), "services"), Alg: k.Alg, Since: k.Activated})
 		}
 	}
 	if now.tls != nil && now.tls.Leaf != nil {

@@ -20,7 +20,9 @@ func names(cs []protocol.Claim) []string {
 
 func TestDelivered_WhatIsPromisedAndWhatIsSent(t *testing.T) {
 	civil := []string{"acr", "birthcountry", "birthdate", "birthplace", "family_name", "gender", "given_name"}
-	with := func(more ...string) []string { return slices.Sorted(slices.Values(append(slices.Clone(civil), more...))) }
+	with := func(more ...string) []string {
+		return slices.Sorted(slices.Values(append(slices.Clone(civil), more...)))
+	}
 	for _, tt := range []struct {
 		name     string
 		hostile  func(h *hostile)
@@ -34,7 +36,10 @@ func TestDelivered_WhatIsPromisedAndWhatIsSent(t *testing.T) {
 			h.discovery = func(d members) { d["claims_supported"] = []string{"email"} }
 		}, func(c *oidc.Config) { c.Scopes = []string{"openid", "email", "profile"} }, with("email"), nil},
 		{"a claim that the configuration names", func(h *hostile) { h.person["nick"] = "M" },
-			func(c *oidc.Config) { c.Scopes = []string{"openid"}; c.Claims = map[string]string{"nick": "preferred_username"} }, with("preferred_username"), nil},
+			func(c *oidc.Config) {
+				c.Scopes = []string{"openid"}
+				c.Claims = map[string]string{"nick": "preferred_username"}
+			}, with("preferred_username"), nil},
 		{"null is not sent", func(h *hostile) { h.person["email"] = nil }, func(c *oidc.Config) { c.Scopes = []string{"openid", "email"} },
 			with("email", "email_verified"), []string{"email"}},
 		{"with a level by default no acr is promised", func(h *hostile) { h.idToken = func(c members) { delete(c, "acr") } },
