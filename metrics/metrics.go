@@ -119,11 +119,13 @@ func (m *Metrics) Ended(provider protocol.ProviderID, outcome string) {
 	m.counters[ended].WithLabelValues(string(provider), word(outcome)).Inc()
 }
 
-// Fetched hears of each call to a provider. called is whether it was made at all; the
-// time of one that was not says nothing.
+// Fetched hears of each call to a provider: of which sort it was, and what became of it
+// in one word of outbound. The time of one that was not made says nothing.
 func (m *Metrics) Fetched(provider protocol.ProviderID, call, outcome string, took time.Duration) {
 	m.counters[fetches].WithLabelValues(string(provider), call, word(outcome)).Inc()
-	if outcome != "full" && outcome != "breaker_open" {
+	switch outcome {
+	case "full", "breaker_open", "not_allowed":
+	default:
 		m.histograms[fetchTime].WithLabelValues(string(provider), call).Observe(took.Seconds())
 	}
 }
