@@ -101,7 +101,10 @@ func (l load) visit(ctx context.Context, p idp) error {
 		return err
 	}
 	to, err := url.Parse(away.Next)
-	if err != nil || !to.Query().Has("state") {
+	if err != nil {
+		return errors.New("the way to a provider is no address")
+	}
+	if !to.Query().Has("state") {
 		return nil // it is known to be down, and she reads so
 	}
 	answer := url.Values{"code": {"nobodys"}, "state": {to.Query().Get("state")}, "iss": {p.issuer}}
