@@ -25,6 +25,7 @@ var rooms = map[string][]string{
 	"cog":                 {},
 	"cog/gen":             {},
 	"signer":              {},
+	"metrics":             {"protocol"},
 	"notices":             {"outbound", "failpoint"},
 	"clients":             {"protocol"},
 	"identity":            {"protocol", "cog"},
@@ -65,6 +66,7 @@ var homes = map[string][]string{
 	"github.com/coreos/go-oidc":             {"sandbox", "journeys", "provider", "bench"},
 	"go.yaml.in/yaml":                       {"cmd/voussoir/config", "cmd/voussoir", "web"},
 	"github.com/spf13/cobra":                {"cmd/voussoir", "bench"},
+	"github.com/prometheus":                 {"metrics"},
 }
 
 // oneFile is stricter than homes: modules that exactly one file may import.

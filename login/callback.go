@@ -106,6 +106,7 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*r
 	failpoint.Here("callback.after-consume")
 	in, hint, err := s.verify(ctx, v, client, entry, pending, q.Get("state"), answer)
 	failpoint.Here("callback.after-finish")
+	s.ended(v.Provider, err)
 	if err != nil {
 		return nil, s.failed(ctx, v, err)
 	}

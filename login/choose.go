@@ -138,8 +138,10 @@ func (s *Service) leave(ctx context.Context, v *visit, client *clients.Client, i
 	req := s.request(client, v.Request, state)
 	req.SelectAccount = req.SelectAccount || another
 	started, err := entry.Start(ctx, req)
+	s.Meter.Begun(id)
 	var failed *federation.Error
 	if errors.As(err, &failed) {
+		s.ended(id, err)
 		next := v.back(&notice{Code: noticeOf(failed.Kind)})
 		next.Provider = id
 		return departure{next, choicePath(v.id), s.event(audit.ProviderFailed, &next, string(next.Notice.Code))}, nil

@@ -76,6 +76,7 @@ type Config struct {
 	Site      Site
 	Note      func(r *http.Request, attrs ...slog.Attr) // adds to the request's event line; web.Note
 	Now       func() time.Time
+	Meter     Meter
 
 	FlowTTL       time.Duration // how long a visit may take; default 30 min
 	ReplyTTL      time.Duration // how long a double click gets the same answer; default 30 s
@@ -97,7 +98,7 @@ func New(c Config) (*Service, error) {
 		{"Policies", c.Policies == nil}, {"Clients", c.Clients == nil}, {"Directory", c.Directory == nil}, {"Health", c.Health == nil}, {"Civil", c.Civil == nil},
 		{"People", c.People == nil}, {"Deriver", c.Deriver == nil}, {"Consent", c.Consent == nil},
 		{"Audit", c.Audit == nil}, {"Issuer", c.Issuer == nil}, {"Site", c.Site == nil},
-		{"Note", c.Note == nil}, {"Now", c.Now == nil},
+		{"Note", c.Note == nil}, {"Now", c.Now == nil}, {"Meter", c.Meter == nil},
 	} {
 		if need.missing {
 			return nil, fmt.Errorf("login: config: %s is missing", need.name)

@@ -40,6 +40,7 @@ type world struct {
 	post    *idp // eidas1
 	issuer  *issuer
 	site    *site
+	meter   meter
 
 	mu     sync.Mutex
 	clock  time.Time
@@ -81,7 +82,7 @@ func newWorld(t testing.TB) *world {
 		Civil:     func() Civil { w.mu.Lock(); defer w.mu.Unlock(); return w.civil },
 		Directory: func() *federation.Directory { w.mu.Lock(); defer w.mu.Unlock(); return w.dir },
 		Health:    func(protocol.ProviderID) federation.State { return federation.State{} },
-		Issuer:    w.issuer, Site: w.site, Note: func(*http.Request, ...slog.Attr) {}, Now: w.now,
+		Issuer:    w.issuer, Site: w.site, Note: func(*http.Request, ...slog.Attr) {}, Now: w.now, Meter: &w.meter,
 	})
 	must(t, err)
 	w.service.Routes(w.mux)

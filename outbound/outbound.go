@@ -201,5 +201,5 @@ func (c Config) checkAddress(address string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("outbound: address %s is not allowed", ap.Addr())
+	return fmt.Errorf("%w: %s", ErrNotAllowed, ap.Addr())
 }

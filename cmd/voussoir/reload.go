@@ -27,7 +27,7 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 		name    string
 		changed bool
 	}{
-		{"issuer", c.Issuer != b.started.Issuer}, {"listen", c.Listen != b.started.Listen},
+		{"issuer", c.Issuer != b.started.Issuer}, {"listen", c.Listen != b.started.Listen}, {"metrics_listen", c.Metrics != b.started.Metrics},
 		{"development", c.Development != b.started.Development}, {"data", c.Data != b.started.Data},
 		{"tls", (c.TLS == nil) != (b.started.TLS == nil)},
 		{"client_certificates", !sameCertificates(c.ClientCertificates, b.started.ClientCertificates)},
@@ -37,7 +37,7 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 			return fmt.Errorf("%s has changed, which needs a restart", s.name)
 		}
 	}
-	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Decrypt: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: b.now, Log: b.events, Health: b.health})
+	next, err := newSnapshot(c, b.outside())
 	if err != nil {
 		return err
 	}
@@ -81,6 +81,7 @@ func (b *broker) reloadFile(ctx context.Context, load func() (*config.Loaded, er
 	if err == nil {
 		err = b.reload(ctx, c)
 	}
+	b.metrics.Reloaded(err)
 	var mistakes config.Problems
 	switch {
 	case err == nil:

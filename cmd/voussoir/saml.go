@@ -26,7 +26,11 @@ func (s *snapshot) addSAML(entries []federation.Entry, c *config.Loaded, o outsi
 	for _, p := range c.SAML {
 		cfg := p.Config
 		cfg.Client, cfg.Check, cfg.Now, cfg.Log = outbound.New(calls(c)), identity.Identity.Normalise, o.Now, o.Log
-		cfg.Keys, cfg.Once = o.SAMLKeys, o.Once
+		cfg.Keys, cfg.Once, cfg.Delivered = o.SAMLKeys, o.Once, o.delivered(cfg.ID)
+		var err error
+		if cfg.Client, _, err = o.observed(cfg.ID, cfg.Client); err != nil {
+			return nil, err
+		}
 		idp, err := saml.New(cfg)
 		if err != nil {
 			return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/metrics"
 	"github.com/voussoir-id/voussoir/outbound"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
@@ -34,6 +35,7 @@ import (
 // It is immutable.
 type snapshot struct {
 	digest    string // of the file
+	loadedAt  time.Time
 	clients   *clients.Set
 	policies  *policies.Table
 	directory *federation.Directory
@@ -66,13 +68,14 @@ type outside struct {
 	Once     saml.OnceStore
 	Now      func() time.Time
 	Log      *slog.Logger
-	Health   *health.Monitor // nil: nobody watches
+	Health   *health.Monitor  // nil: nobody watches
+	Metrics  *metrics.Metrics // nil: nobody counts
 }
 
 // newSnapshot calls nobody: a provider that is down keeps nobody from starting.
 func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	s := &snapshot{
-		digest: c.Digest, clients: c.Clients, policies: c.Policies,
+		digest: c.Digest, loadedAt: o.Now(), clients: c.Clients, policies: c.Policies,
 		keySets: map[protocol.ClientID]provider.KeySet{}, algs: signingAlgs(c),
 		loaded: c, tokens: tokensOf(c), toClients: outbound.New(calls(c)),
 		logos: map[string]web.Picture{},
@@ -123,13 +126,10 @@ func providers(c *config.Loaded, calls outbound.Config, o outside) ([]federation
 	entries := make([]federation.Entry, 0, len(c.Providers))
 	for _, p := range c.Providers {
 		calls.Certificate = p.Certificate
-		p.Client, p.Check, p.Now, p.Log = outbound.New(calls), identity.Identity.Normalise, o.Now, o.Log
-		p.Decrypter = o.Decrypt
-		if o.Health != nil {
-			var err error
-			if p.Calls, err = o.Health.Guard(p.ID, p.Client); err != nil {
-				return nil, err
-			}
+		p.Check, p.Decrypter, p.Now, p.Log, p.Delivered = identity.Identity.Normalise, o.Decrypt, o.Now, o.Log, o.delivered(p.ID)
+		var err error
+		if p.Client, p.Calls, err = o.observed(p.ID, outbound.New(calls)); err != nil {
+			return nil, err
 		}
 		if p.AuthMethod == oidc.PrivateKeyJWT {
 			p.Signer = o.Signer
@@ -163,7 +163,10 @@ func civil(c *config.Loaded, o outside) (login.Civil, error) {
 	if err != nil {
 		return login.Civil{}, err
 	}
-	return login.Civil{Registry: r, Contact: c.Registry.Contact}, nil
+	if o.Metrics == nil {
+		return login.Civil{Registry: r, Contact: c.Registry.Contact}, nil
+	}
+	return login.Civil{Registry: countedRegistry{r, o.Metrics, o.Now}, Contact: c.Registry.Contact}, nil
 }
 
 // calls says where our calls may go.

@@ -21,6 +21,7 @@ import (
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/metrics"
 	"github.com/voussoir-id/voussoir/notices"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
@@ -48,6 +49,7 @@ type broker struct {
 	notices  *notices.Queue
 	kinds    map[string]notices.Kind
 	health   *health.Monitor
+	metrics  *metrics.Metrics
 	events   *slog.Logger
 	now      func() time.Time
 	undo     []func() // in the order of opening
@@ -73,7 +75,10 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	}
 	b.undo = append(b.undo, unlock)
 
-	// Stores, keys, and the audit log that needs both.
+	// What counts, before what is counted. Stores, keys, and the audit log that needs both.
+	if b.metrics, err = b.newMetrics(); err != nil {
+		return nil, err
+	}
 	if err := ownKeys(c.Data); err != nil {
 		return nil, err
 	}
@@ -84,7 +89,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		return nil, err
 	}
 	b.undo = append(b.undo, b.ring.Close)
-	if b.log, err = audit.New(audit.Config{Store: b.records, Sealer: b.ring, Now: now}); err != nil {
+	if b.log, err = audit.New(audit.Config{Store: b.records, Sealer: b.ring, Now: now, Noted: b.noted, Appended: b.metrics.Appended}); err != nil {
 		return nil, err
 	}
 	if err := b.ring.AuditTo(ctx, b.log); err != nil {
@@ -98,7 +103,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if b.health, err = b.watchProviders(); err != nil {
 		return nil, err
 	}
-	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), Decrypt: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: now, Log: events, Health: b.health})
+	first, err := newSnapshot(c, b.outside())
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +127,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	}
 
 	// The site; then codes, the visits that end in one, and the provider in front.
-	site, err := web.New(web.Config{Issuer: c.Issuer, Log: events, Now: now, Development: c.Development})
+	site, err := web.New(web.Config{Issuer: c.Issuer, Log: events, Now: now, Development: c.Development, Answered: b.metrics.Answered})
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +153,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		Health:    b.health.State,
 		Civil:     func() login.Civil { return b.current.Load().civil },
 		People:    people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: codes,
-		Site: site, Note: web.Note, Now: now,
+		Site: site, Note: web.Note, Now: now, Meter: b.metrics,
 	})
 	if err != nil {
 		return nil, err
@@ -201,12 +206,17 @@ func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Prov
 }
 
 func (b *broker) openStores(ctx context.Context, c *config.Loaded) (err error) {
-	cfg := sql.Config{Dir: c.Data, Now: b.now, Log: b.events}
-	if b.records, err = sql.OpenRecords(ctx, cfg); err != nil {
+	cfg := func(store string) sql.Config {
+		return sql.Config{
+			Dir: c.Data, Now: b.now, Log: b.events,
+			Committed: func(took time.Duration, err error) { b.metrics.Committed(store, took, err) },
+		}
+	}
+	if b.records, err = sql.OpenRecords(ctx, cfg("records")); err != nil {
 		return err
 	}
 	b.undo = append(b.undo, b.closing("records", b.records.Close))
-	if b.flows, err = sql.OpenFlows(ctx, cfg); err != nil {
+	if b.flows, err = sql.OpenFlows(ctx, cfg("flow")); err != nil {
 		return err
 	}
 	b.undo = append(b.undo, b.closing("flows", b.flows.Close))

@@ -37,6 +37,7 @@ type metadata struct {
 	dpop          bool   // it takes ES256 proofs (RFC 9449)
 	issParameter  bool
 	prompts       []string // prompt_values_supported; nil: it does not say
+	claims        []string // claims_supported; likewise
 	keys          *keys.Remote
 }
 
@@ -110,6 +111,9 @@ func (p *Provider) readMetadata(body []byte) (*metadata, error) {
 	}
 	proofs, err := doc.texts("dpop_signing_alg_values_supported")
 	m.dpop = err == nil && slices.Contains(proofs, "ES256")
+	if json.Unmarshal(doc["claims_supported"], &m.claims) != nil {
+		m.claims = nil
+	}
 	return m, nil
 }
 

@@ -59,6 +59,7 @@ func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byt
 	if err != nil {
 		return federation.Login{}, err
 	}
+	p.delivered(m, claims, info)
 	login.Identity, err = p.identity(claims, info)
 	if err != nil {
 		return federation.Login{}, err

@@ -94,6 +94,10 @@ type Config struct {
 	Now          func() time.Time
 	Log          *slog.Logger // of skipped keys and unusable metadata; nil: nothing is logged
 
+	// Delivered hears which claims each verified answer had. It does not block. nil:
+	// nobody is told.
+	Delivered func(federation.Delivery)
+
 	// Check normalises an identity and refuses one that is malformed or, where it
 	// is civil, incomplete; its errors name claims, never values. Wiring passes
 	// identity.Identity.Normalise.

@@ -92,6 +92,7 @@ func (p *Provider) accept(ctx context.Context, r federation.Request, pend pendin
 	if login.Subject, err = p.subject(assertion, given); err != nil {
 		return federation.Login{}, err
 	}
+	p.delivered(given)
 	if login.Identity, err = p.identity(given); err != nil {
 		return federation.Login{}, err
 	}

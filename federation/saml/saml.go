@@ -84,6 +84,10 @@ type Config struct {
 	Now          func() time.Time
 	Log          *slog.Logger // of unusable metadata; nil: nothing is logged
 
+	// Delivered hears which claims each verified assertion had. It does not block. nil:
+	// nobody is told.
+	Delivered func(federation.Delivery)
+
 	// Check normalises an identity and refuses one that is malformed or, where it
 	// is civil, incomplete. Wiring passes identity.Identity.Normalise.
 	Check func(identity.Identity) (identity.Identity, error)

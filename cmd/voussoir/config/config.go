@@ -24,8 +24,9 @@ type File struct {
 	// ClientCertificates lets services prove themselves by certificates, and have
 	// tokens bound to them (RFC 8705). Default: no certificate is asked for or read.
 	ClientCertificates ClientCertificates `yaml:"client_certificates"`
-	// MetricsListen is the address and port for metrics. Not served in this
-	// version. Default: none.
+	// MetricsListen is the address and port of /metrics, for Prometheus (docs/metrics.md).
+	// Whoever reaches it may read the figures. A port alone (:9090) is one of loopback.
+	// Needs a restart. Default: none, and nothing listens.
 	MetricsListen string `yaml:"metrics_listen" eg:"127.0.0.1:9090"`
 	// Development allows what a test on one machine needs: http, loopback
 	// providers and inline secrets. Default false.

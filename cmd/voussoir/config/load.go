@@ -27,6 +27,7 @@ type Loaded struct {
 	Warnings    Problems
 	Issuer      string
 	Listen      string
+	Metrics     string // address of the metrics; "": none
 	Development bool
 	Data        string // absolute path
 	KeysSecret  []byte // 32 bytes; nil: made in the data folder on the first start
@@ -122,7 +123,7 @@ func fill(s *string, value string) {
 // the result is not used.
 func (c *checker) load() *Loaded {
 	out := &Loaded{
-		Issuer: c.f.Issuer, Listen: c.f.Listen, Development: c.f.Development, Private: c.f.AllowPrivateAddresses || c.f.Development,
+		Issuer: c.f.Issuer, Listen: c.f.Listen, Metrics: loopbackPort(c.f.MetricsListen), Development: c.f.Development, Private: c.f.AllowPrivateAddresses || c.f.Development,
 		Data:       c.resolve(c.f.Data),
 		KeysSecret: c.keysSecret(),
 		KeysSigner: c.f.Keys.Signer.Socket,
