@@ -132,8 +132,11 @@ func (s *Service) stopped(v *visit) error {
 // turnBack is what the service hears of a person who goes back without a sign-in:
 // that it was not her choice, where it was not.
 func turnBack(v *visit) (rule string, answer *protocol.Error) {
-	if v.Notice != nil && v.Notice.Code == web.NoticeRegistryUnavailable {
+	switch {
+	case v.Notice != nil && v.Notice.Code == web.NoticeRegistryUnavailable:
 		return ruleRegistry, protocol.Fail(protocol.TemporarilyUnavailable, nil, "the civil registry could not be asked")
+	case v.Notice != nil && v.Notice.Code == web.NoticeTooWeak:
+		return policies.RuleACR, protocol.Fail(protocol.UnmetAuthentication, nil, "the person's sign-in did not reach the level")
 	}
 	return ruleTurnedBack, protocol.Fail(protocol.AccessDenied, nil, "the person turned back")
 }

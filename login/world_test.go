@@ -200,7 +200,10 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if ctx.Err() != nil {
 		return fail(federation.Unavailable)
 	}
-	kinds := map[string]federation.Kind{"access_denied": federation.Cancelled, "server_error": federation.Unavailable, "unauthorized_client": federation.Refused}
+	kinds := map[string]federation.Kind{
+		"access_denied": federation.Cancelled, "server_error": federation.Unavailable, "unauthorized_client": federation.Refused,
+		"unmet_authentication_requirements": federation.TooWeak,
+	}
 	if k, ok := kinds[answer.Get("error")]; ok {
 		return fail(k)
 	}

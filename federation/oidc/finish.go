@@ -98,8 +98,12 @@ func (p *Provider) readAnswer(m *metadata, answer url.Values) (string, error) {
 // nobody's eyes: a stranger wrote them.
 func (p *Provider) refusal(code string) error {
 	switch {
-	case code == "access_denied":
-		return p.failf(federation.Cancelled, "answered access_denied")
+	// We never ask with prompt=none, so whoever was not agreed with was refused:
+	// LemonLDAP::NG says consent_required where she refuses on its page.
+	case code == "access_denied" || code == "consent_required":
+		return p.failf(federation.Cancelled, "answered %s", code)
+	case code == "unmet_authentication_requirements": // another broker whose accounts are too weak
+		return p.failf(federation.TooWeak, "answered %s", code)
 	case code == "server_error" || code == "temporarily_unavailable":
 		return p.failf(federation.Unavailable, "answered %s", code)
 	case !errorCode.MatchString(code):
