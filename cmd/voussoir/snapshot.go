@@ -17,7 +17,6 @@ import (
 	"github.com/voussoir-id/voussoir/federation/health"
 	"github.com/voussoir-id/voussoir/federation/oidc"
 	"github.com/voussoir-id/voussoir/federation/saml"
-	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/login"
 	"github.com/voussoir-id/voussoir/outbound"
@@ -121,7 +120,7 @@ func providers(c *config.Loaded, calls outbound.Config, o outside) ([]federation
 	}
 	entries := make([]federation.Entry, 0, len(c.Providers))
 	for _, p := range c.Providers {
-		p.Client, p.Check, p.Now, p.Log = outbound.New(calls), identity.Identity.Normalise, o.Now, o.Log
+		p.Client, p.Now, p.Log = outbound.New(calls), o.Now, o.Log
 		if o.Health != nil {
 			var err error
 			if p.Calls, err = o.Health.Guard(p.ID, p.Client); err != nil {
