@@ -101,9 +101,20 @@ func notLatin(r rune) bool {
 }
 
 // The forms that two spellings of one value share; see also Canonical.
-func code(s string) string { return strings.ToUpper(trim(s)) } // 2a004 is 2A004
-func sex(s string) string  { return strings.ToLower(trim(s)) } // eIDAS writes Female
+func code(s string) string { return ascii(trim(s), 'a', 'z', 'A'-'a') } // 2a004 is 2A004
+func sex(s string) string  { return ascii(trim(s), 'A', 'Z', 'a'-'A') } // eIDAS writes Female
 func trim(s string) string { return strings.Trim(s, " ") }
+
+// ascii moves the letters between from and to. The case of other letters is nobody's
+// business here: İ becomes an i.
+func ascii(s string, from, to, by rune) string {
+	return strings.Map(func(r rune) rune {
+		if r >= from && r <= to {
+			return r + by
+		}
+		return r
+	}, s)
+}
 
 func gender(v string) (string, Rule) {
 	if v = sex(v); v == "" {

@@ -135,6 +135,9 @@ func turnBack(v *visit) (rule string, answer *protocol.Error) {
 	if v.Notice != nil && v.Notice.Code == web.NoticeRegistryUnavailable {
 		return ruleRegistry, protocol.Fail(protocol.TemporarilyUnavailable, nil, "the civil registry could not be asked")
 	}
+	if v.Notice != nil && v.Notice.Code == web.NoticeBadIdentity { // it will not pass by waiting
+		return ruleBadIdentity, protocol.Fail(protocol.AccessDenied, nil, "the identity provider gave no identity that can be used")
+	}
 	return ruleTurnedBack, protocol.Fail(protocol.AccessDenied, nil, "the person turned back")
 }
 
