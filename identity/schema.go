@@ -146,8 +146,8 @@ func (r *reader) birthplace(p Pivot) string {
 		}
 		return ""
 	}
-	if sent := r.sent.Texts; p.Birthcountry == "" && sent[protocol.Birthcountry] != "" && sent[protocol.Birthplace] == "" {
-		return "" // she may be born abroad: that the country is wrong is a flaw of its own
+	if p.Birthcountry == "" && r.schema.Requires(protocol.Birthcountry) && r.sent.Texts[protocol.Birthplace] == "" && r.sent.Texts[protocol.Birthcountry] != "" {
+		return "" // she may be born abroad: that the country is wrong refuses her already
 	}
 	year, _, _, _ := splitDate(p.Birthdate) // 0 when it is malformed, likewise
 	return r.text(protocol.Birthplace, func(v string) (string, Rule) { return commune(v, year) })
@@ -177,5 +177,5 @@ func (r *reader) amr() []string {
 		r.dropped = append(r.dropped, Flaw{protocol.AMR, rule})
 		return nil
 	}
-	return slices.Clone(r.sent.AMR)
+	return append([]string(nil), r.sent.AMR...)
 }
