@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/voussoir-id/voussoir/protocol"
@@ -84,6 +85,9 @@ func (c *checker) optional(p *Provider, path string) []protocol.Claim {
 	}
 	if slices.Contains(out, protocol.Email) {
 		out = append(out, emailVerified)
+	}
+	if out != nil {
+		out = append(out, words[protocol.Claim](slices.Sorted(maps.Keys(p.Claims)))...) // whoever renames one wants it
 	}
 	return out
 }

@@ -248,9 +248,9 @@ type ProviderIdentity struct {
 	// civil_identity, by our names. Default [].
 	Required []string `yaml:"required" eg:"[email]"`
 	// Optional are claims that are taken from it where they hold, and left out where
-	// not. What is in neither list is never looked at. Default: what its scopes ask
-	// for; all, if one of them means nothing to us or openid is the only one, and with
-	// saml.
+	// not. What is in neither list is never looked at. Default: what its scopes ask for
+	// and what is in claims; all, if one of the scopes means nothing to us or openid is
+	// the only one, and with saml.
 	Optional []string `yaml:"optional" eg:"[preferred_username, email, email_verified]"`
 	// Letters is latin for a provider that writes names in Latin letters only, as the
 	// French civil registry does: a name with others is refused. Default any: one
