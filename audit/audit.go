@@ -75,6 +75,9 @@ type Personal struct {
 	Flow     string `json:"flow,omitempty"`
 	Grant    string `json:"grant,omitempty"`
 	Provider string `json:"provider,omitempty"`
+	// Reasons are "claim: rule, claim: rule", of an identity that was refused, or taken in part.
+	// They hold no value, but with a small service they could say something of her.
+	Reasons string `json:"reasons,omitempty"`
 }
 
 // Event is what a room hands in. The time is set by the log.

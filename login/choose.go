@@ -54,6 +54,9 @@ func (s *Service) showChoice(w http.ResponseWriter, r *http.Request, v *visit) e
 	if err != nil {
 		return err
 	}
+	if v.Notice != nil && len(v.Notice.Flaws) > 0 {
+		return s.showFlaws(w, r, v, client)
+	}
 	page := web.ChoosePage{
 		Client: client.Name, Self: choicePath(v.id), Action: choicePath(v.id) + "/provider", Cancel: choicePath(v.id) + "/cancel",
 		ReturnURI: appURI(v.Request),

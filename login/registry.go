@@ -138,6 +138,9 @@ func turnBack(v *visit) (rule string, answer *protocol.Error) {
 	case v.Notice != nil && v.Notice.Code == web.NoticeTooWeak:
 		return policies.RuleACR, protocol.Fail(protocol.UnmetAuthentication, nil, "the person's sign-in did not reach the level")
 	}
+	if v.Notice != nil && v.Notice.Code == web.NoticeBadIdentity { // it will not pass by waiting
+		return ruleBadIdentity, protocol.Fail(protocol.AccessDenied, nil, "the identity provider gave no identity that can be used")
+	}
 	return ruleTurnedBack, protocol.Fail(protocol.AccessDenied, nil, "the person turned back")
 }
 

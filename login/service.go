@@ -51,6 +51,7 @@ type Site interface {
 	FormFromAnySite(name string, limit int64, h web.Handler) http.Handler
 	Choose(w http.ResponseWriter, r *http.Request, p web.ChoosePage) error
 	Leave(w http.ResponseWriter, r *http.Request, p web.LeavePage) error
+	Flaws(w http.ResponseWriter, r *http.Request, p web.FlawsPage) error
 	Consent(w http.ResponseWriter, r *http.Request, p web.ConsentPage) error
 	Wait(w http.ResponseWriter, r *http.Request, p web.WaitPage) error
 	Lang(r *http.Request, uiLocales []string) string

@@ -62,6 +62,8 @@ type visit struct {
 type notice struct {
 	Code   web.NoticeCode
 	Claims []protocol.Claim `json:",omitempty"`
+	Flaws  []identity.Flaw  `json:",omitempty"` // NoticeBadIdentity: what was wrong, never a value
+	Number string           `json:",omitempty"` // of the request in which it happened
 }
 
 // signIn is who signed in, where and how well.

@@ -47,6 +47,7 @@ type world struct {
 	policy *policies.Table
 	dir    *federation.Directory
 	civil  Civil
+	notes  []slog.Attr // about providers
 }
 
 func newWorld(t testing.TB) *world {
@@ -82,7 +83,7 @@ func newWorld(t testing.TB) *world {
 		Civil:     func() Civil { w.mu.Lock(); defer w.mu.Unlock(); return w.civil },
 		Directory: func() *federation.Directory { w.mu.Lock(); defer w.mu.Unlock(); return w.dir },
 		Health:    func(protocol.ProviderID) federation.State { return federation.State{} },
-		Issuer:    w.issuer, Site: w.site, Note: func(*http.Request, ...slog.Attr) {}, Now: w.now, Meter: &w.meter,
+		Issuer:    w.issuer, Site: w.site, Note: w.note, Now: w.now, Meter: &w.meter,
 	})
 	must(t, err)
 	w.service.Routes(w.mux)
@@ -102,6 +103,25 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// note keeps what is noted of providers for the event line.
+func (w *world) note(_ *http.Request, attrs ...slog.Attr) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if attrs[0].Key == "provider" {
+		w.notes = append(w.notes, attrs...)
+	}
+}
+
+func (w *world) noted() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []string
+	for _, a := range w.notes {
+		out = append(out, a.String())
+	}
+	return strings.Join(out, " ")
 }
 
 func (w *world) now() time.Time {
@@ -167,6 +187,8 @@ type idp struct {
 	authTime  time.Time
 	during    func()
 	relays    bool
+	invalid   *identity.InvalidError // its identities are refused
+	dropped   []identity.Flaw        // or taken in part
 	mu        sync.Mutex
 	asked     []federation.Request
 }
@@ -210,6 +232,9 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if p.down.Load() {
 		return fail(federation.Unavailable)
 	}
+	if p.invalid != nil {
+		return federation.Login{}, &federation.Error{Provider: p.id, Kind: federation.BadIdentity, Err: p.invalid}
+	}
 	code := answer.Get("code") + answer.Get("SAMLResponse")
 	who := map[string]func() identity.Identity{"alice": alice, "bob": bob}[code]
 	if who == nil {
@@ -224,7 +249,7 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if at.IsZero() {
 		at = p.w.now()
 	}
-	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: code, Identity: who(), ACR: acr, AuthTime: at, LogoutHint: "hint-" + code}, nil
+	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: code, Identity: who(), ACR: acr, AuthTime: at, LogoutHint: "hint-" + code, Dropped: p.dropped}, nil
 }
 
 func (p *idp) Leave(_ context.Context, hint, returnTo, state string) (string, error) {
@@ -354,6 +379,11 @@ func (*site) Choose(w http.ResponseWriter, _ *http.Request, p web.ChoosePage) er
 
 func (*site) Leave(w http.ResponseWriter, _ *http.Request, p web.LeavePage) error {
 	write(w, 200, "leave", p)
+	return nil
+}
+
+func (*site) Flaws(w http.ResponseWriter, _ *http.Request, p web.FlawsPage) error {
+	write(w, 200, "flaws", p)
 	return nil
 }
 
@@ -703,6 +733,7 @@ type reply struct {
 	Choose  *web.ChoosePage
 	Consent *web.ConsentPage
 	Leave   *web.LeavePage
+	Flaws   *web.FlawsPage
 	Wait    *web.WaitPage
 	Error   *struct {
 		Code web.Code

@@ -24,8 +24,8 @@ var templateFiles embed.FS
 // rendered for each step of each sign-in, and looking up forty messages each
 // time would cost more than the rest of the page.
 type pageSet struct {
-	choose, leave, consent, failure, formPost, wait, home, status *template.Template
-	logout, loggedOut                                             *template.Template
+	choose, leave, flaws, consent, failure, formPost, wait, home, status *template.Template
+	logout, loggedOut                                                    *template.Template
 }
 
 // word is [[key]] in a template. The message takes its place before the template
@@ -37,7 +37,7 @@ func parsePages(langs []string, all map[string]*words, assets map[string]*asset)
 	for _, lang := range langs {
 		p := &pageSet{}
 		for name, t := range map[string]**template.Template{
-			"choose": &p.choose, "leave": &p.leave, "status": &p.status, "consent": &p.consent, "error": &p.failure,
+			"choose": &p.choose, "leave": &p.leave, "flaws": &p.flaws, "status": &p.status, "consent": &p.consent, "error": &p.failure,
 			"form_post": &p.formPost, "wait": &p.wait, "home": &p.home,
 			"logout": &p.logout, "logged_out": &p.loggedOut,
 		} {

@@ -87,6 +87,9 @@ func samples(s *Site) map[string]Handler {
 		"leave": func(w http.ResponseWriter, r *http.Request) error {
 			return s.Leave(w, r, LeavePage{ID: "tax", Provider: taxes, Text: text("Munissez-vous de votre avis.", "Have your notice at hand."), Action: "/login/f1/provider", Back: "/login/f1"})
 		},
+		"flaws": func(w http.ResponseWriter, r *http.Request) error {
+			return s.Flaws(w, r, flawsPage())
+		},
 		"status": func(w http.ResponseWriter, r *http.Request) error {
 			return s.Status(w, r, StatusPage{Providers: []ProviderStatus{
 				{ID: "tax", Name: taxes, State: "works", Since: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)},

@@ -17,7 +17,6 @@ import (
 	"github.com/voussoir-id/voussoir/federation/health"
 	"github.com/voussoir-id/voussoir/federation/oidc"
 	"github.com/voussoir-id/voussoir/federation/saml"
-	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/login"
 	"github.com/voussoir-id/voussoir/metrics"
@@ -126,7 +125,7 @@ func providers(c *config.Loaded, calls outbound.Config, o outside) ([]federation
 	entries := make([]federation.Entry, 0, len(c.Providers))
 	for _, p := range c.Providers {
 		calls.Certificate = p.Certificate
-		p.Check, p.Decrypter, p.Now, p.Log, p.Delivered = identity.Identity.Normalise, o.Decrypt, o.Now, o.Log, o.delivered(p.ID)
+		p.Decrypter, p.Now, p.Log, p.Delivered = o.Decrypt, o.Now, o.Log, o.delivered(p.ID)
 		var err error
 		if p.Client, p.Calls, err = o.observed(p.ID, outbound.New(calls)); err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/voussoir-id/voussoir/federation"
+	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
@@ -37,7 +38,7 @@ func (p *Provider) delivered(m *metadata, token, info object) {
 // a name of the provider's own in our configuration, and its metadata does not leave
 // it out of claims_supported.
 func (p *Provider) promises(m *metadata, field, source string) bool {
-	if p.cfg.Civil && slices.Contains(protocol.Scope("identite_pivot").Claims(), protocol.Claim(field)) {
+	if p.cfg.Schema.Civil && slices.Contains(protocol.Scope("identite_pivot").Claims(), protocol.Claim(field)) {
 		return true
 	}
 	_, mapped := p.cfg.Claims[source]
@@ -48,7 +49,7 @@ func (p *Provider) promises(m *metadata, field, source string) bool {
 // standsFor reports whether a scope asks for a claim (OpenID Connect Core section 5.4,
 // and FranceConnect's scopes).
 func standsFor(scope, field string) bool {
-	if scope == "email" && field == emailVerified {
+	if scope == "email" && protocol.Claim(field) == identity.EmailVerified {
 		return true
 	}
 	return slices.Contains(protocol.Scope(scope).Claims(), protocol.Claim(field))

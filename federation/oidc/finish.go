@@ -60,8 +60,7 @@ func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byt
 		return federation.Login{}, err
 	}
 	p.delivered(m, claims, info)
-	login.Identity, err = p.identity(claims, info)
-	if err != nil {
+	if login.Identity, login.Dropped, err = p.identity(claims, info); err != nil {
 		return federation.Login{}, err
 	}
 	login.LogoutHint = p.logoutHint(m, t.id)
@@ -159,20 +158,16 @@ func (p *Provider) unverified(err error) error {
 	return p.fail(federation.Invalid, err)
 }
 
-// identity merges what the ID token and userinfo say and has it checked.
-func (p *Provider) identity(token, info object) (identity.Identity, error) {
+// identity merges what the ID token and userinfo say and has it read.
+func (p *Provider) identity(token, info object) (identity.Identity, []identity.Flaw, error) {
 	claims, err := p.merge(token, info)
 	if err != nil {
-		return identity.Identity{}, err
+		return identity.Identity{}, nil, err
 	}
-	id, err := p.read(claims)
+	id, dropped, err := p.cfg.Schema.Read(sent(claims, token), p.cfg.Now())
 	if err != nil {
-		return identity.Identity{}, err
+		return identity.Identity{}, nil, p.fail(federation.BadIdentity, err)
 	}
-	id.AMR = amr(token)
-	id = p.withoutMalformedExtras(id)
-	if id, err = p.cfg.Check(id); err != nil {
-		return identity.Identity{}, p.fail(federation.BadIdentity, err)
-	}
-	return id, nil
+	id.Provider = p.cfg.ID
+	return id, dropped, nil
 }

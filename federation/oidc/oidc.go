@@ -54,10 +54,10 @@ type Config struct {
 	Issuer      string        // exactly as in its ID tokens; https unless AllowHTTP
 	Endpoints   *Endpoints    // nil: discovery (OpenID Connect Discovery 1.0)
 	ClientID    string
-	Scopes      []string // openid among them
-	RedirectURI string   // ours, of this provider alone; its path ends in /callback/{ID}
-	Civil       bool     // it gives a civil identity; a sign-in without one is then refused
-	Relay       bool     // who logs out here is sent there to log out too, if it offers that
+	Scopes      []string        // openid among them
+	RedirectURI string          // ours, of this provider alone; its path ends in /callback/{ID}
+	Schema      identity.Schema // what it owes us of a person
+	Relay       bool            // who logs out here is sent there to log out too, if it offers that
 
 	AuthMethod   AuthMethod
 	ClientSecret string // for the two client_secret methods
@@ -97,11 +97,6 @@ type Config struct {
 	// Delivered hears which claims each verified answer had. It does not block. nil:
 	// nobody is told.
 	Delivered func(federation.Delivery)
-
-	// Check normalises an identity and refuses one that is malformed or, where it
-	// is civil, incomplete; its errors name claims, never values. Wiring passes
-	// identity.Identity.Normalise.
-	Check func(identity.Identity) (identity.Identity, error)
 }
 
 // Endpoints are those of a provider without discovery.
@@ -213,8 +208,8 @@ func (p *Provider) configure() error {
 	switch {
 	case c.ID == "" || c.ClientID == "":
 		return errors.New("needs an id and a client id")
-	case c.Client == nil || c.Now == nil || c.Check == nil:
-		return errors.New("needs a client, a clock and a check of identities")
+	case c.Client == nil || c.Now == nil:
+		return errors.New("needs a client and a clock")
 	case !slices.Contains(c.Scopes, "openid"):
 		return errors.New("scopes do not contain openid")
 	case !knownAlg(c.IDTokenSigningAlg):

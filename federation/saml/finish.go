@@ -93,7 +93,7 @@ func (p *Provider) accept(ctx context.Context, r federation.Request, pend pendin
 		return federation.Login{}, err
 	}
 	p.delivered(given)
-	if login.Identity, err = p.identity(given); err != nil {
+	if login.Identity, login.Dropped, err = p.identity(given); err != nil {
 		return federation.Login{}, err
 	}
 	// Last, so that only what would be believed takes up room.

@@ -31,6 +31,7 @@ func (c *checker) provider(i int) {
 	c.provideScopes(p, path)
 	c.levels(p, path)
 	c.renamed(p, path)
+	c.identity(p, path)
 	c.listing(p, path)
 	if c.has(path+".userinfo.signed_response_alg") && p.UserInfo.SignedResponseAlg != "" && !p.UserInfo.Fetch {
 		c.add(path+".userinfo.signed_response_alg", "a signed userinfo answer is expected but never fetched", "fetch: true beside it, or remove it")

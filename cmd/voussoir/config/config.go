@@ -200,6 +200,9 @@ type Provider struct {
 	// date, gender, place and country of birth). Without it a person is known by
 	// her account there only. Default false.
 	CivilIdentity bool `yaml:"civil_identity" eg:"true"`
+	// Identity says what it sends of a person, beyond civil_identity
+	// (docs/identity-quality.md).
+	Identity ProviderIdentity `yaml:"identity"`
 	// ISSParameter, with authorization_endpoint: its authorization responses carry
 	// iss (RFC 9207), and one without is refused. Default false; with discovery its
 	// metadata says so.
@@ -253,6 +256,25 @@ type ProviderSAML struct {
 	// MinimumContext asks for "this authentication context or better" in place of a
 	// list of those that will do; eIDAS nodes want it. Default false.
 	MinimumContext bool `yaml:"minimum_context" eg:"true"`
+}
+
+// ProviderIdentity is what one provider owes us of a person, beyond civil_identity.
+type ProviderIdentity struct {
+	// Required are claims without which a sign-in there is refused, beside the six of
+	// civil_identity, by our names. Default [].
+	Required []string `yaml:"required" eg:"[email]"`
+	// Optional are claims that are taken from it where they hold, and left out where
+	// not. What is in neither list is never looked at. Default: what its scopes ask for
+	// and what is in claims; all, if one of the scopes means nothing to us or openid is
+	// the only one, and with saml.
+	Optional []string `yaml:"optional" eg:"[preferred_username, email, email_verified]"`
+	// Letters is latin for a provider that writes names in Latin letters only, as the
+	// French civil registry does: a name with others is refused. Default any: one
+	// script in a name, whichever.
+	Letters string `yaml:"letters" jsonschema:"enum=any,enum=latin" eg:"latin"`
+	// WholeBirthdates refuses birth dates without the day or the month (-00), for a
+	// provider that knows them of everybody. Default false.
+	WholeBirthdates bool `yaml:"whole_birthdates" eg:"true"`
 }
 
 // UserInfo says how claims are fetched from a provider.

@@ -162,7 +162,7 @@ func (c *checker) provide(i int, hosts []string) oidc.Config {
 	p, path := &c.f.Providers[i], index("providers", i)
 	out := oidc.Config{
 		ID: protocol.ProviderID(p.ID), Name: p.Name.text(), Issuer: p.Issuer,
-		ClientID: p.ClientID, Scopes: p.Scopes, RedirectURI: c.f.Issuer + "/callback/" + p.ID, Civil: p.CivilIdentity,
+		ClientID: p.ClientID, Scopes: p.Scopes, RedirectURI: c.f.Issuer + "/callback/" + p.ID,
 		AuthMethod: oidc.ClientSecretBasic, IDTokenSigningAlg: p.IDTokenSignedResponseAlg,
 		UserInfo:             oidc.UserInfo{Fetch: p.UserInfo.Fetch, SigningAlg: p.UserInfo.SignedResponseAlg, EncryptionAlg: p.UserInfo.EncryptedResponseAlg},
 		IDTokenEncryptionAlg: p.IDTokenEncryptedResponseAlg, PAR: offer(p.PAR), DPoP: offer(p.DPoP),
@@ -173,6 +173,8 @@ func (c *checker) provide(i int, hosts []string) oidc.Config {
 		},
 		Claims: map[string]string{}, ForeignHosts: foreignHosts(i, hosts), AllowHTTP: c.f.Development,
 	}
+	out.Schema.Civil, out.Schema.Required, out.Schema.Optional = p.CivilIdentity, words[protocol.Claim](p.Identity.Required), c.optional(p, path)
+	out.Schema.Latin, out.Schema.WholeDates = p.Identity.Letters == "latin", p.Identity.WholeBirthdates
 	if p.AuthorizationEndpoint != "" {
 		out.Endpoints = &oidc.Endpoints{
 			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, UserInfo: p.UserInfoEndpoint,
