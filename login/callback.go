@@ -109,7 +109,7 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*r
 	if err != nil {
 		return nil, s.failed(ctx, v, err)
 	}
-	fresh, err := s.renewal(ctx, r.Header, in, hint)
+	fresh, err := s.renewal(ctx, r.Header, client, in, hint)
 	if err != nil {
 		return nil, err
 	}

@@ -155,7 +155,7 @@ func (s *Service) leave(ctx context.Context, v *visit, client *clients.Client, i
 // request is what we want of a provider. It says nothing of the service.
 func (s *Service) request(client *clients.Client, req protocol.AuthRequest, state string) federation.Request {
 	return federation.Request{
-		MinACR: s.Policies().RequiredACR(client, req), ForceLogin: req.Prompt.Login, SelectAccount: req.Prompt.SelectAccount,
+		MinACR: s.Policies().RequiredACR(client, req), ForceLogin: req.Prompt.Login || client.NoSingleSignOn, SelectAccount: req.Prompt.SelectAccount,
 		MaxAge: req.MaxAge, LoginHint: req.LoginHint, UILocales: req.UILocales, State: state,
 	}
 }

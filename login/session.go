@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
 )
@@ -45,7 +46,7 @@ func (s *Service) session(ctx context.Context, v *visit, offers []policies.Offer
 func (s *Service) satisfies(x *session, v *visit, offers []policies.Offer) bool {
 	in, req := x.SignIn, v.Request
 	client, ok := s.Clients().Get(req.ClientID)
-	if !ok || !selectable(offers, in.Provider) || !in.ACR.Reaches(s.Policies().RequiredACR(client, req)) || s.vouching(client, in) == policies.Unvouched {
+	if !ok || client.NoSingleSignOn || !selectable(offers, in.Provider) || !in.ACR.Reaches(s.Policies().RequiredACR(client, req)) || s.vouching(client, in) == policies.Unvouched {
 		return false
 	}
 	// Without a page the hint can lead nowhere, and the answer would tell the
@@ -103,13 +104,15 @@ type renewal struct {
 
 // renewal prepares the session of a new sign-in. The same person's keeps its id, and
 // with it the services that take part: they are told when she logs out, whichever
-// of her sign-ins they came with.
-func (s *Service) renewal(ctx context.Context, h http.Header, in signIn, hint string) (*renewal, error) {
+// of her sign-ins they came with. A service that wants no single sign-on begins no
+// session either: its sign-ins are for it alone.
+func (s *Service) renewal(ctx context.Context, h http.Header, client *clients.Client, in signIn, hint string) (*renewal, error) {
 	old, err := s.browserSession(ctx, h)
 	if err != nil {
 		return nil, err
 	}
 	switch {
+	case client.NoSingleSignOn:
 	case in.ACR != protocol.EIDAS1 && in.ACR != protocol.EIDAS2: // there she shows herself each time
 	case old != nil && old.SignIn.Person.ID == in.Person.ID:
 		in.Session = old.SignIn.Session

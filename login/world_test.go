@@ -64,6 +64,7 @@ func newWorld(t testing.TB) *world {
 		&clients.Client{ID: "library", RedirectURIs: []string{"https://library.test/callback"}, Name: protocol.Text{"en": "City library"}, Sector: "library.test", Policy: "library"},
 		&clients.Client{ID: "cityhall", RedirectURIs: []string{"https://cityhall.test/callback"}, Name: protocol.Text{"en": "City hall"}, Sector: "cityhall.test", Policy: "cityhall"},
 		&clients.Client{ID: "app", Native: true, AuthMethod: clients.Public, RedirectURIs: []string{"http://127.0.0.1/cb", "com.example.app:/cb"}, Name: protocol.Text{"en": "App"}, Sector: "app.test", Policy: "library"},
+		&clients.Client{ID: "alone", NoSingleSignOn: true, RedirectURIs: []string{"https://alone.test/callback"}, Name: protocol.Text{"en": "Vault"}, Sector: "alone.test", Policy: "cityhall"},
 		&clients.Client{ID: "orphan", Sector: "orphan.test", Policy: "none"},
 	)
 	log, err := audit.New(audit.Config{Store: w.stores, Sealer: seals{}, Now: w.now})
@@ -138,6 +139,13 @@ func cityhall() protocol.AuthRequest {
 	r := request()
 	r.ClientID, r.RedirectURI, r.State = "cityhall", "https://cityhall.test/callback", "cityhall-state"
 	r.Scopes = []protocol.Scope{"openid", "family_name", "email"}
+	return r
+}
+
+// alone is a service without single sign-on.
+func alone() protocol.AuthRequest {
+	r := cityhall()
+	r.ClientID, r.RedirectURI, r.State = "alone", "https://alone.test/callback", "alone-state"
 	return r
 }
 

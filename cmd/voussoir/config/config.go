@@ -398,6 +398,10 @@ type Client struct {
 	// RefreshTokens lets it come back while the person is away, if it asks for
 	// offline_access and she agrees. Default: it may not.
 	RefreshTokens RefreshTokens `yaml:"refresh_tokens" eg:"{ idle: P30D, max: P180D }"`
+	// SingleSignOn: a person who signed in for another service a moment ago need not do so
+	// again. With false she signs in at her provider each time, and that sign-in serves
+	// no other service either. Default true.
+	SingleSignOn *bool `yaml:"single_sign_on" eg:"true"`
 	// IdPHints are the providers that it may name in idp_hint. Default []: none.
 	IdPHints []string `yaml:"idp_hints" eg:"[tax]"`
 	// Scopes are the scopes that it may ask for. Default []: every one that we know.

@@ -242,7 +242,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
 	out.RefreshIdle, out.RefreshMax, out.KeepRefreshToken = k.RefreshTokens.durations()
-	out.DPoPBound = k.DPoPBoundAccessTokens
+	out.DPoPBound, out.NoSingleSignOn = k.DPoPBoundAccessTokens, !on(k.SingleSignOn)
 	if out.Sector == "" {
 		out.Sector = clients.Sector(k.RedirectURIs)
 	}
