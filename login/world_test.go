@@ -25,6 +25,7 @@ import (
 	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/preferences"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/web"
 )
@@ -42,6 +43,7 @@ type world struct {
 	site    *site
 
 	mu     sync.Mutex
+	barred map[string]time.Time // until when what each person began counts no more
 	clock  time.Time
 	policy *policies.Table
 	dir    *federation.Directory
@@ -81,8 +83,15 @@ func newWorld(t testing.TB) *world {
 		Clients:   func() *clients.Set { return set },
 		Civil:     func() Civil { w.mu.Lock(); defer w.mu.Unlock(); return w.civil },
 		Directory: func() *federation.Directory { w.mu.Lock(); defer w.mu.Unlock(); return w.dir },
-		Health:    func(protocol.ProviderID) federation.State { return federation.State{} },
-		Issuer:    w.issuer, Site: w.site, Note: func(*http.Request, ...slog.Attr) {}, Now: w.now,
+		Barred: func(person string, began time.Time) bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return began.Before(w.barred[person])
+		},
+		Caution:     func(h http.Header) protocol.ACR { return protocol.ACR(h.Get("X-Caution")) },
+		Preferences: w.stores,
+		Health:      func(protocol.ProviderID) federation.State { return federation.State{} },
+		Issuer:      w.issuer, Site: w.site, Note: func(*http.Request, ...slog.Attr) {}, Now: w.now,
 	})
 	must(t, err)
 	w.service.Routes(w.mux)
@@ -416,9 +425,12 @@ type stores struct {
 	revoked   []GrantID
 	people    map[[32]byte]identity.Person
 	confirmed map[identity.PersonID]time.Time
-	receipts  []consent.Receipt
-	standing  map[string]*consent.Standing
-	entries   []audit.Entry
+	blocked   []preferences.Choice // by everybody
+
+	blockedDown bool
+	receipts    []consent.Receipt
+	standing    map[string]*consent.Standing
+	entries     []audit.Entry
 
 	calls, failAt int
 	failAfter     bool
@@ -442,6 +454,16 @@ func (s *stores) do(f func() error) error {
 		return errDown
 	}
 	return err
+}
+
+func (s *stores) List(context.Context, identity.PersonID) (out preferences.Providers, err error) {
+	return out, s.do(func() error {
+		out = preferences.NewProviders(s.blocked...)
+		if s.blockedDown {
+			return errDown
+		}
+		return nil
+	})
 }
 
 func (s *stores) Create(_ context.Context, f Flow) error {
@@ -659,6 +681,8 @@ type browser struct {
 	mu   sync.Mutex
 	jar  []*http.Cookie
 	flow FlowID
+
+	caution protocol.ACR // a proxy warns of its requests
 }
 
 func (w *world) browser() *browser { return &browser{w: w} }
@@ -670,6 +694,7 @@ func (b *browser) header() http.Header {
 	for _, c := range b.jar {
 		r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
 	}
+	r.Header.Set("X-Caution", string(b.caution))
 	return r.Header
 }
 
@@ -726,6 +751,7 @@ func (b *browser) send(r *http.Request) reply {
 	for _, c := range cookies(b.header()) {
 		r.AddCookie(c)
 	}
+	r.Header.Set("X-Caution", string(b.caution))
 	rec := httptest.NewRecorder()
 	b.w.mux.ServeHTTP(rec, r)
 	b.keep(rec.Result().Cookies())
