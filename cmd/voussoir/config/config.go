@@ -24,6 +24,9 @@ type File struct {
 	// ClientCertificates lets services prove themselves by certificates, and have
 	// tokens bound to them (RFC 8705). Default: no certificate is asked for or read.
 	ClientCertificates ClientCertificates `yaml:"client_certificates"`
+	// SuspiciousContext has a person sign in more securely where a proxy in front warns of
+	// her request. Default: nobody warns.
+	SuspiciousContext SuspiciousContext `yaml:"suspicious_context"`
 	// MetricsListen is the address and port for metrics. Not served in this
 	// version. Default: none.
 	MetricsListen string `yaml:"metrics_listen" eg:"127.0.0.1:9090"`

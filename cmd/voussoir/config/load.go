@@ -41,6 +41,7 @@ type Loaded struct {
 	PolicyCount int
 
 	TLS                *tls.Certificate   // of our own listener; nil: it speaks http
+	Suspicious         *Suspicious        // nil: no proxy warns
 	ClientCertificates *CertificateSource // nil: none are asked for or read
 	Registry           *CivilRegistry     // nil: none
 	Initial            []Initial          // tokens with which services register
@@ -128,6 +129,7 @@ func (c *checker) load() *Loaded {
 		KeysSigner: c.f.Keys.Signer.Socket,
 	}
 	out.Registry = c.loadRegistry()
+	out.Suspicious = c.loadSuspicious()
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	hosts := c.issuerHosts()
 	for i := range c.f.Providers {
