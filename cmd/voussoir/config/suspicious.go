@@ -84,7 +84,7 @@ func (c *checker) raised(at string) {
 			return
 		}
 	}
-	c.warn("suspicious_context", "no provider reaches "+string(needs)+": of whomever a proxy warns cannot sign in at all", "a provider that reaches it, or a lower min_acr")
+	c.warn("suspicious_context", "no provider reaches "+string(needs)+": whoever a proxy warns of cannot sign in at all", "a provider that reaches it, or a lower min_acr")
 }
 
 func (c *checker) loadSuspicious() *Suspicious {
