@@ -3,11 +3,21 @@ package journeys
 import (
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/keys"
+	"github.com/voussoir-id/voussoir/preferences"
+	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/sandbox"
+	"github.com/voussoir-id/voussoir/store/sql"
 )
 
 // couple is two people.
@@ -187,7 +197,7 @@ func TestSession_KillPersonEndsEverythingOfHers(t *testing.T) {
 	c, got := w.session("one")
 	open, r, question := w.upTo(w.court, "two", "camille", nil)
 	sub, _ := payload(t, got.IDToken)["sub"].(string)
-	out, err := w.voussoir("", nil, "kill", "person", "--reason", "a test", "--client", "library", sub)
+	out, err := w.voussoir("", nil, "kill", "person", "--reason", "a test", "--client", "library", "--subject", sub)
 	if err != nil {
 		t.Fatalf("kill: %v %s", err, out)
 	}
@@ -228,4 +238,112 @@ func TestSession_KillPersonEndsEverythingOfHers(t *testing.T) {
 	if status, _, err := w.library.userinfo(t.Context(), got.AccessToken); err != nil || status != http.StatusUnauthorized {
 		t.Errorf("her old token after the restore: %d %v", status, err)
 	}
+}
+
+// preferences are those of the only person in the records of a running broker: what her own space
+// will write, beside the broker.
+func (w *faultWorld) preferences() (*preferences.Service, identity.Person) {
+	w.t.Helper()
+	records, err := sql.OpenRecords(w.t.Context(), sql.Config{Dir: w.data, Now: time.Now})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = records.Close() })
+	secret, err := keys.LoadOrCreateSecret(filepath.Join(w.data, "keys.secret"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ring, err := keys.Open(w.t.Context(), keys.Config{File: filepath.Join(w.data, "keys"), Secret: secret, MustExist: true, Algs: []string{"ES256"}, ProviderAlgs: []string{"ES256"}, Now: time.Now})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(ring.Close)
+	log, err := audit.New(audit.Config{Store: records, Sealer: ring, Now: time.Now})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	said, err := preferences.New(preferences.Config{
+		Store: records, Audit: log, Now: time.Now, Known: func() []protocol.ProviderID { return []protocol.ProviderID{"one", "two"} },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ids, err := records.People(w.t.Context(), identity.PersonID{}, 2)
+	if err != nil || len(ids) != 1 {
+		w.t.Fatalf("people: %d, %v", len(ids), err)
+	}
+	person, err := records.Person(w.t.Context(), ids[0])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return said, person
+}
+
+func TestSession_AProviderThatSheHasBlocked(t *testing.T) {
+	w := newSessionWorld(t)
+	c, _ := w.session("one")
+	said, she := w.preferences()
+	if err := said.Block(t.Context(), she, "one"); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.silently(c, w.library); got != "login_required" {
+		t.Errorf("a session through it: %q", got)
+	}
+	r, p := w.ask(c, w.library, nil)
+	if p.byID("provider-one") != nil || p.byID("provider-two") == nil || p.byID("hidden") == nil {
+		t.Error("it is offered to her, or nothing says that there is more")
+	}
+	w.finish(c, w.library, r, c.pressUntil(c.pressUntil(p, "provider-two", nil, w.library.back), "identity-camille", nil, w.library.back))
+
+	thief, _, p := w.upTo(w.library, "one", "camille", nil)
+	if notice(p) != "provider_blocked" {
+		t.Fatalf("a sign-in through it: %s, notice %q", p.URL.Path, notice(p))
+	}
+	back := thief.pressUntil(p, "cancel", nil, w.library.back)
+	if got := back.URL.Query().Get("error"); got != "access_denied" {
+		t.Errorf("the service hears %q", got)
+	}
+	if err := said.Unblock(t.Context(), she, "one"); err != nil {
+		t.Fatal(err)
+	}
+	w.signIn(w.library, "one", "camille")
+}
+
+// TestBrowser_Session looks at the pages of this file with a real browser; see
+// browser/session.mjs.
+func TestBrowser_Session(t *testing.T) {
+	need(t, chromium, "Chromium")
+	need(t, "node_modules/playwright-core/package.json", "playwright-core")
+	w := newSessionWorld(t)
+	_, first := w.session("one")
+	said, she := w.preferences()
+	if err := said.Block(t.Context(), she, "two"); err != nil {
+		t.Fatal(err)
+	}
+	sub, _ := payload(t, first.IDToken)["sub"].(string)
+	shots := os.Getenv("VOUSSOIR_SHOTS")
+	if shots == "" {
+		shots = t.TempDir()
+	}
+	look := func(part string) {
+		t.Helper()
+		cmd := exec.Command(node(t), "browser/session.mjs", part)
+		cmd.Env = slices.Concat(os.Environ(), []string{
+			"START=" + w.library.start("openid given_name", nil).URL, "LOGIN=" + w.library.start("openid given_name", url.Values{"prompt": {"login"}}).URL,
+			"STRONG=" + w.library.start("openid given_name", url.Values{"acr_values": {"eidas2"}}).URL, "SHOTS=" + shots, "CHROMIUM=" + chromium,
+		})
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v %s", part, err, out)
+		}
+	}
+	look("hidden")
+	if err := said.Unblock(t.Context(), she, "two"); err != nil {
+		t.Fatal(err)
+	}
+	look("switched")
+	if out, err := w.voussoir("", nil, "kill", "person", "--reason", "a test", "--client", "library", "--subject", sub); err != nil {
+		t.Fatalf("kill: %v %s", err, out)
+	}
+	eventually(t, "that she is shut out", func() bool { _, _, p := w.upTo(w.library, "one", "camille", nil); return p.errorCode() == "person_blocked" })
+	look("blocked")
 }

@@ -52,28 +52,47 @@ func (b *broker) barred(person string, began time.Time) bool {
 	return known && began.Before(until)
 }
 
-// personFlags are those of both commands about a person.
-func personFlags(c *cobra.Command) (file, client *string, asJSON *bool) {
-	file, asJSON = configFlag(c), c.Flags().Bool("json", false, "print the outcome as JSON")
-	client = c.Flags().String("client", "", "ID is not the person's id but what the service `CLIENT` knows her by (sub)")
-	return file, client, asJSON
+// named is how an operator names a person: by her id, or by what a service knows her by.
+// A subject is never an argument: one in 64 begins with a hyphen.
+type named struct {
+	file, client, subject *string
+	asJSON                *bool
+}
+
+func nameFlags(c *cobra.Command) named {
+	return named{
+		file: configFlag(c), asJSON: c.Flags().Bool("json", false, "print the outcome as JSON"),
+		client:  c.Flags().String("client", "", "with --subject, in place of ID: the service `CLIENT` that knows her by it"),
+		subject: c.Flags().String("subject", "", "what that service knows her by: the `SUB` of its ID tokens"),
+	}
+}
+
+// id is her id, "" when she is named by a subject.
+func (n named) id(args []string) (string, error) {
+	switch {
+	case len(args) == 1 && *n.client+*n.subject == "":
+		return args[0], nil
+	case len(args) == 0 && *n.client != "" && *n.subject != "":
+		return "", nil
+	}
+	return "", usageError("name one person: by her id, or by --client CLIENT --subject SUB")
 }
 
 func (p *program) killPerson() *cobra.Command {
 	c := &cobra.Command{
-		Use: "person --config FILE --reason TEXT [--client CLIENT] ID", Args: onePerson,
+		Use: "person --config FILE --reason TEXT {ID | --client CLIENT --subject SUB}", Args: cobra.ArbitraryArgs,
 		Short: "Have a person sign in nowhere any more, and end what she has open",
-		Long: "ID is the person's id, 32 hexadecimal digits, or with --client what that service knows her by: the subject that\n" +
-			"somebody who was robbed, or the service, can name. To find her by it takes a moment for each million people.",
+		Long: "ID is the person's id, 32 hexadecimal digits. Or she is named by what a service knows her by: the subject that she, or\n" +
+			"the service, can tell. To find her by it takes some seconds for each million people.",
 	}
-	file, client, asJSON := personFlags(c)
+	by := nameFlags(c)
 	reason := c.Flags().String("reason", "", "why, for your colleagues: `TEXT` of at most 500 bytes, without personal data")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		why, err := goodReason(*reason)
 		if err != nil {
 			return err
 		}
-		return p.withPerson(cmd.Context(), *file, *client, args[0], func(records *sql.Records, log *audit.Log, who identity.Person) error {
+		return p.withPerson(cmd.Context(), by, args, func(records *sql.Records, log *audit.Log, who identity.Person) error {
 			entry, err := log.Prepare(personEvent(audit.PersonKilled, who))
 			if err != nil {
 				return err
@@ -82,7 +101,7 @@ func (p *program) killPerson() *cobra.Command {
 			if err := records.PutPersonStop(cmd.Context(), s, entry); err != nil {
 				return fmt.Errorf("person %s: %w", who.ID, err)
 			}
-			return p.said(*asJSON, personLine(s))
+			return p.said(*by.asJSON, personLine(s))
 		})
 	}
 	return c
@@ -90,12 +109,12 @@ func (p *program) killPerson() *cobra.Command {
 
 func (p *program) restorePerson() *cobra.Command {
 	c := &cobra.Command{
-		Use: "person --config FILE [--client CLIENT] ID", Args: onePerson,
+		Use: "person --config FILE {ID | --client CLIENT --subject SUB}", Args: cobra.ArbitraryArgs,
 		Short: "Let a person sign in again; what she had open stays ended",
 	}
-	file, client, asJSON := personFlags(c)
+	by := nameFlags(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		return p.withPerson(cmd.Context(), *file, *client, args[0], func(records *sql.Records, log *audit.Log, who identity.Person) error {
+		return p.withPerson(cmd.Context(), by, args, func(records *sql.Records, log *audit.Log, who identity.Person) error {
 			entry, err := log.Prepare(personEvent(audit.PersonRestored, who))
 			if err != nil {
 				return err
@@ -103,29 +122,26 @@ func (p *program) restorePerson() *cobra.Command {
 			if err := records.LiftPersonStop(cmd.Context(), who.ID, p.now().UTC(), entry); err != nil {
 				return fmt.Errorf("person %s: %w", who.ID, err)
 			}
-			return p.said(*asJSON, stopLine{Kind: "person", ID: who.ID.String(), State: "restored"})
+			return p.said(*by.asJSON, stopLine{Kind: "person", ID: who.ID.String(), State: "restored"})
 		})
 	}
 	return c
 }
 
-func onePerson(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return usageError("name one person: her id, or with --client what that service knows her by")
-	}
-	return nil
-}
-
 // withPerson runs do with the person that an operator has named.
-func (p *program) withPerson(ctx context.Context, file, client, id string, do func(*sql.Records, *audit.Log, identity.Person) error) error {
-	return p.withKeys(ctx, file, func(c *config.Loaded, records *sql.Records, log *audit.Log, ring *keys.Ring) error {
+func (p *program) withPerson(ctx context.Context, by named, args []string, do func(*sql.Records, *audit.Log, identity.Person) error) error {
+	id, err := by.id(args)
+	if err != nil {
+		return err
+	}
+	return p.withKeys(ctx, *by.file, func(c *config.Loaded, records *sql.Records, log *audit.Log, ring *keys.Ring) error {
 		who, err := identity.ParsePersonID(strings.ToLower(id))
-		if client != "" {
-			service, ok := c.Clients.Get(protocol.ClientID(client))
+		if id == "" {
+			service, ok := c.Clients.Get(protocol.ClientID(*by.client))
 			if !ok {
 				return errors.New("no client of the configuration has this id")
 			}
-			who, err = bySubject(ctx, records, ring, service, identity.Sub(id))
+			who, err = bySubject(ctx, records, ring, service, identity.Sub(*by.subject))
 		}
 		if err != nil {
 			return err
