@@ -344,6 +344,9 @@ func TestBrowser_Session(t *testing.T) {
 	if out, err := w.voussoir("", nil, "kill", "person", "--reason", "a test", "--client", "library", "--subject", sub); err != nil {
 		t.Fatalf("kill: %v %s", err, out)
 	}
-	eventually(t, "that she is shut out", func() bool { _, _, p := w.upTo(w.library, "one", "camille", nil); return p.errorCode() == "person_blocked" })
+	eventually(t, "that she is shut out", func() bool {
+		_, _, p := w.upTo(w.library, "one", "camille", nil)
+		return p.errorCode() == "person_blocked"
+	})
 	look("blocked")
 }
