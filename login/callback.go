@@ -110,10 +110,11 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*r
 	if err != nil {
 		return nil, s.unverified(ctx, r, v, err)
 	}
-	fresh, err := s.renewal(ctx, r.Header, in, hint)
+	fresh, err := s.renewal(ctx, r.Header, client, in, hint)
 	if err != nil {
 		return nil, err
 	}
+	v.Switched = v.Switched || fresh.replacesAnother()
 	verified := by(s.event(audit.LoginVerified, v, outcomeOK), in)
 	verified.Personal.Reasons = s.reasons(r, v.Provider, dropped)
 	if err := s.identified(ctx, v, client, fresh.signIn, verified); err != nil {
@@ -138,7 +139,7 @@ func (s *Service) stillOffered(v *visit, client *clients.Client) (federation.Ent
 }
 
 // verify asks the provider, then the civil registry, and finds the person. A
-// *federation.Error and an *unvouched are something that she is told. hint is for
+// *federation.Error, an *unvouched and a *turnedDown are something that she is told. hint is for
 // logging out at the provider, dropped what of her identity did not hold.
 func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, state string, answer url.Values) (in signIn, hint string, dropped []identity.Flaw, err error) {
 	login, err := entry.Finish(ctx, s.request(client, v.Request, state), pending, answer)
@@ -146,7 +147,7 @@ func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, 
 		return signIn{}, "", nil, err
 	}
 	login.Identity.Provider = v.Provider
-	in, err = s.vouch(ctx, v, client, signIn{Identity: login.Identity, Provider: v.Provider, ACR: login.ACR, AuthTime: login.AuthTime})
+	in, err = s.vouch(ctx, v, client, signIn{Identity: login.Identity, Provider: v.Provider, ACR: login.ACR, AuthTime: login.AuthTime, At: s.Now()})
 	if err != nil {
 		return signIn{}, "", nil, err
 	}
@@ -161,16 +162,22 @@ func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, 
 	if err != nil {
 		return signIn{}, "", nil, err
 	}
+	if err := s.admit(ctx, in); err != nil {
+		return signIn{}, "", nil, err
+	}
 	return in, login.LogoutHint, login.Dropped, s.confirm(ctx, in)
 }
 
 // failed takes the visit back to the choice with a notice that names the provider.
-// An error that is neither the provider's nor the civil registry's means that we do
-// not know.
+// An error that is none of those that verify names means that we do not know.
 func (s *Service) failed(ctx context.Context, v *visit, err error) error {
 	var u *unvouched
 	if errors.As(err, &u) {
 		return s.turnedDown(ctx, v, u)
+	}
+	var down *turnedDown
+	if errors.As(err, &down) {
+		return s.turnDown(ctx, v, down)
 	}
 	var e *federation.Error
 	if !errors.As(err, &e) {

@@ -119,8 +119,14 @@ func (s *Service) turnedDown(ctx context.Context, v *visit, u *unvouched) error 
 }
 
 // stopped is the page in place of the choice, where no other account could help:
-// the registry holds her for dead. She may be alive and reading this.
+// the registry holds her for dead (she may be alive and reading this), or an operator has
+// taken her out of service.
 func (s *Service) stopped(v *visit) error {
+	if v.Notice != nil && v.Notice.Code == web.NoticePersonBlocked {
+		p := web.Fail(web.PersonBlocked, nil)
+		p.TurnBack = &web.TurnBack{Action: choicePath(v.id) + "/cancel", ReturnURI: appURI(v.Request)}
+		return p
+	}
 	if v.Notice == nil || v.Notice.Code != web.NoticeRegistryDeceased {
 		return nil
 	}

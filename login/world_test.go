@@ -25,6 +25,7 @@ import (
 	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/preferences"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/web"
 )
@@ -43,6 +44,7 @@ type world struct {
 	meter   meter
 
 	mu     sync.Mutex
+	barred map[string]time.Time // until when what each person began counts no more
 	clock  time.Time
 	policy *policies.Table
 	dir    *federation.Directory
@@ -66,6 +68,7 @@ func newWorld(t testing.TB) *world {
 		&clients.Client{ID: "library", RedirectURIs: []string{"https://library.test/callback"}, Name: protocol.Text{"en": "City library"}, Sector: "library.test", Policy: "library"},
 		&clients.Client{ID: "cityhall", RedirectURIs: []string{"https://cityhall.test/callback"}, Name: protocol.Text{"en": "City hall"}, Sector: "cityhall.test", Policy: "cityhall"},
 		&clients.Client{ID: "app", Native: true, AuthMethod: clients.Public, RedirectURIs: []string{"http://127.0.0.1/cb", "com.example.app:/cb"}, Name: protocol.Text{"en": "App"}, Sector: "app.test", Policy: "library"},
+		&clients.Client{ID: "alone", NoSingleSignOn: true, RedirectURIs: []string{"https://alone.test/callback"}, Name: protocol.Text{"en": "Vault"}, Sector: "alone.test", Policy: "cityhall"},
 		&clients.Client{ID: "orphan", Sector: "orphan.test", Policy: "none"},
 	)
 	log, err := audit.New(audit.Config{Store: w.stores, Sealer: seals{}, Now: w.now})
@@ -82,8 +85,15 @@ func newWorld(t testing.TB) *world {
 		Clients:   func() *clients.Set { return set },
 		Civil:     func() Civil { w.mu.Lock(); defer w.mu.Unlock(); return w.civil },
 		Directory: func() *federation.Directory { w.mu.Lock(); defer w.mu.Unlock(); return w.dir },
-		Health:    func(protocol.ProviderID) federation.State { return federation.State{} },
-		Issuer:    w.issuer, Site: w.site, Note: w.note, Now: w.now, Meter: &w.meter,
+		Barred: func(person string, began time.Time) bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return began.Before(w.barred[person])
+		},
+		Caution:     func(h http.Header) protocol.ACR { return protocol.ACR(h.Get("X-Caution")) },
+		Preferences: w.stores,
+		Health:      func(protocol.ProviderID) federation.State { return federation.State{} },
+		Issuer:      w.issuer, Site: w.site, Note: w.note, Now: w.now, Meter: &w.meter,
 	})
 	must(t, err)
 	w.service.Routes(w.mux)
@@ -159,6 +169,13 @@ func cityhall() protocol.AuthRequest {
 	r := request()
 	r.ClientID, r.RedirectURI, r.State = "cityhall", "https://cityhall.test/callback", "cityhall-state"
 	r.Scopes = []protocol.Scope{"openid", "family_name", "email"}
+	return r
+}
+
+// alone is a service without single sign-on.
+func alone() protocol.AuthRequest {
+	r := cityhall()
+	r.ClientID, r.RedirectURI, r.State = "alone", "https://alone.test/callback", "alone-state"
 	return r
 }
 
@@ -442,9 +459,12 @@ type stores struct {
 	revoked   []GrantID
 	people    map[[32]byte]identity.Person
 	confirmed map[identity.PersonID]time.Time
-	receipts  []consent.Receipt
-	standing  map[string]*consent.Standing
-	entries   []audit.Entry
+	blocked   []preferences.Choice // by everybody
+
+	blockedDown bool
+	receipts    []consent.Receipt
+	standing    map[string]*consent.Standing
+	entries     []audit.Entry
 
 	calls, failAt int
 	failAfter     bool
@@ -468,6 +488,16 @@ func (s *stores) do(f func() error) error {
 		return errDown
 	}
 	return err
+}
+
+func (s *stores) List(context.Context, identity.PersonID) (out preferences.Providers, err error) {
+	return out, s.do(func() error {
+		out = preferences.NewProviders(s.blocked...)
+		if s.blockedDown {
+			return errDown
+		}
+		return nil
+	})
 }
 
 func (s *stores) Create(_ context.Context, f Flow) error {
@@ -685,6 +715,8 @@ type browser struct {
 	mu   sync.Mutex
 	jar  []*http.Cookie
 	flow FlowID
+
+	caution protocol.ACR // a proxy warns of its requests
 }
 
 func (w *world) browser() *browser { return &browser{w: w} }
@@ -696,6 +728,7 @@ func (b *browser) header() http.Header {
 	for _, c := range b.jar {
 		r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
 	}
+	r.Header.Set("X-Caution", string(b.caution))
 	return r.Header
 }
 
@@ -753,6 +786,7 @@ func (b *browser) send(r *http.Request) reply {
 	for _, c := range cookies(b.header()) {
 		r.AddCookie(c)
 	}
+	r.Header.Set("X-Caution", string(b.caution))
 	rec := httptest.NewRecorder()
 	b.w.mux.ServeHTTP(rec, r)
 	b.keep(rec.Result().Cookies())

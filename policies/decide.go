@@ -9,7 +9,7 @@ import (
 )
 
 // The rules. Exactly one of them makes each decision, in this order; its name is
-// on record. Deny: the first three. Ask: the next seven. The last lets pass.
+// on record. Deny: the first three. Ask: the next eight. The last lets pass.
 const (
 	RuleNoPolicy      = "no-policy"              // the client has no policy, so nothing is justified
 	RuleACR           = "acr"                    // the sign-in is weaker than the policy or the request demands
@@ -22,6 +22,7 @@ const (
 	RulePolicyChanged = "policy-changed"         // she answered under another policy, version or legal basis
 	RuleExpired       = "expired"                // her answer was remembered until now, or for longer than the policy now allows
 	RuleNewClaim      = "new-claim"              // more is asked than she has seen, or agreed to
+	RuleOtherPerson   = "another-person"         // her earlier answer covers it, but somebody else was signed in here: she is told who she is now
 	RuleStanding      = "standing"               // her earlier answer covers it
 )
 
@@ -29,7 +30,7 @@ const (
 func Rules() []string {
 	return []string{
 		RuleNoPolicy, RuleACR, RuleMissing, RulePromptConsent, RuleOffline, RuleEveryTime, RuleFirstTime,
-		RuleInformed, RulePolicyChanged, RuleExpired, RuleNewClaim, RuleStanding,
+		RuleInformed, RulePolicyChanged, RuleExpired, RuleNewClaim, RuleOtherPerson, RuleStanding,
 	}
 }
 
@@ -123,6 +124,8 @@ func (p *Policy) why(f Facts, d Decision) string {
 		return RuleExpired
 	case !subset(d.Release, s.Agreed) || !subset(d.Optional, s.Shown):
 		return RuleNewClaim
+	case f.Switched:
+		return RuleOtherPerson
 	}
 	return RuleStanding
 }

@@ -61,6 +61,7 @@ type Facts struct {
 	Request  protocol.AuthRequest
 	ACR      protocol.ACR     // what the provider really reached
 	Has      []protocol.Claim // what we know of the person, derived facts included
+	Switched bool             // somebody else was signed in at this browser until now
 	Standing *Standing        // nil: she has not answered before, or withdrew
 	Now      time.Time
 }

@@ -146,7 +146,8 @@ func (w *words) notice(n Notice) string {
 	for _, c := range n.Claims {
 		labels = append(labels, w.label(c))
 	}
-	return w.say("notice."+string(n.Code), "Provider", clean(n.Provider.In(w.lang)), "Claims", strings.Join(labels, ", "))
+	return w.say("notice."+string(n.Code), "Provider", clean(n.Provider.In(w.lang)), "Claims", strings.Join(labels, ", "),
+		"Has", w.or("level.", string(n.Has), "level.unknown"), "Needs", w.or("level.", string(n.Needs), "level.unknown"))
 }
 
 type consentView struct {
@@ -157,7 +158,7 @@ type consentView struct {
 	Retention, Remember       string
 	Required, Optional        []factView
 	Details                   []string
-	TellsProvider             bool
+	TellsProvider, Switched   bool
 	OfflineUntil              string
 }
 
@@ -174,7 +175,7 @@ func (s *Site) Consent(w http.ResponseWriter, r *http.Request, p ConsentPage) er
 		Action: p.Action, Change: p.Change,
 		Informs: p.Basis == "public_task" || p.Basis == "legal_obligation", Obliged: p.Basis == "legal_obligation",
 		Required: in.facts(p.Required), Optional: in.facts(p.Optional),
-		TellsProvider: tellsProvider(p.Required) || tellsProvider(p.Optional),
+		TellsProvider: tellsProvider(p.Required) || tellsProvider(p.Optional), Switched: p.Switched,
 	}
 	if p.OfflineUntil != "" {
 		v.OfflineUntil = in.date(p.OfflineUntil)
@@ -269,6 +270,7 @@ type errorView struct {
 	Sentence, Next string
 	Client         string
 	Back           template.URL
+	TurnBack       string // a form that posts here goes back to the service
 	Contact        string
 	Number, Detail string
 	Others         []otherError
@@ -294,7 +296,10 @@ func (s *Site) errorPage(w http.ResponseWriter, r *http.Request, v *visit, f fai
 		view.Detail = string(f.protocol.Code) + ": " + describable(f.protocol.Description)
 	}
 	view.Contact = clean(f.contact.In(in.lang))
-	if f.back != nil {
+	if f.turn != nil {
+		view.TurnBack = f.turn.Action
+		s.allowForms(w, f.turn.ReturnURI, "")
+	} else if f.back != nil {
 		view.Client, view.Back = clean(f.back.Client.In(in.lang)), backURL(f.back.URL)
 	}
 	return s.render(w, f.status, pages.failure, view)

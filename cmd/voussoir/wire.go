@@ -24,6 +24,7 @@ import (
 	"github.com/voussoir-id/voussoir/metrics"
 	"github.com/voussoir-id/voussoir/notices"
 	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/preferences"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/provider"
 	"github.com/voussoir-id/voussoir/store/sql"
@@ -42,17 +43,20 @@ type broker struct {
 	started  *config.Loaded // what cannot change without a restart
 	current  atomic.Pointer[snapshot]
 	changing sync.Mutex // held by whoever replaces current
-	ring     *keys.Ring
-	records  *sql.Records
-	flows    *sql.Flows
-	log      *audit.Log
-	notices  *notices.Queue
-	kinds    map[string]notices.Kind
-	health   *health.Monitor
-	metrics  *metrics.Metrics
-	events   *slog.Logger
-	now      func() time.Time
-	undo     []func() // in the order of opening
+	// barredUntil says of people (hex PersonID) until when what they began counts no more.
+	barredUntil atomic.Pointer[map[string]time.Time]
+
+	ring    *keys.Ring
+	records *sql.Records
+	flows   *sql.Flows
+	log     *audit.Log
+	notices *notices.Queue
+	kinds   map[string]notices.Kind
+	health  *health.Monitor
+	metrics *metrics.Metrics
+	events  *slog.Logger
+	now     func() time.Time
+	undo    []func() // in the order of opening
 }
 
 // wire builds a broker, from the keys at the bottom to the routes at the top.
@@ -99,6 +103,10 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		return nil, err
 	}
 
+	if err := b.takeOverPeople(ctx); err != nil {
+		return nil, err
+	}
+
 	// Who watches the providers; then what a reload replaces. The configuration is on record before it holds.
 	if b.health, err = b.watchProviders(); err != nil {
 		return nil, err
@@ -122,6 +130,11 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		return nil, err
 	}
 	ledger, err := consent.New(consent.Config{Store: b.records, Audit: b.log, Now: now})
+	if err != nil {
+		return nil, err
+	}
+
+	choices, err := preferences.New(preferences.Config{Store: b.records, Audit: b.log, Known: b.knownProviders, Now: now})
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +165,8 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		Directory: func() *federation.Directory { return b.current.Load().directory },
 		Health:    b.health.State,
 		Civil:     func() login.Civil { return b.current.Load().civil },
-		People:    people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: codes,
+		Barred:    b.barred, Caution: b.caution, Preferences: choices,
+		People: people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: codes,
 		Site: site, Note: web.Note, Now: now, Meter: b.metrics,
 	})
 	if err != nil {
@@ -168,14 +182,14 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 			s, err := visits.Start(ctx, req, h)
 			return s.URL, s.Cookies, err
 		},
-		Sessions: visits, ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
+		Sessions: visits, Barred: b.barred, ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
 		ACRs: func() []protocol.ACR { return b.current.Load().acrs }, Registrar: registrar, Now: now,
 		Certificates: b.certificates(c.ClientCertificates),
 	})
 	if err != nil {
 		return nil, err
 	}
-	b.handler, whole = b.routes(site, visits, op), true
+	b.handler, whole = b.warned(b.routes(site, visits, op)), true
 	if c.ClientCertificates != nil {
 		b.handler = aliased(c.ClientCertificates.Address, c.Issuer, b.handler)
 	}
@@ -203,6 +217,15 @@ func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Prov
 		}
 		pages.ServeHTTP(w, r)
 	}))
+}
+
+// knownProviders are those of the configuration, in service or not.
+func (b *broker) knownProviders() []protocol.ProviderID {
+	var out []protocol.ProviderID
+	for _, k := range b.current.Load().known {
+		out = append(out, k.ID)
+	}
+	return out
 }
 
 func (b *broker) openStores(ctx context.Context, c *config.Loaded) (err error) {

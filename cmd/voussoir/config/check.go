@@ -35,6 +35,7 @@ func (c *checker) all() {
 	c.top()
 	c.tls()
 	c.clientCertificates()
+	c.suspicious()
 	c.later()
 	c.registry()
 	for i := range c.f.Providers {

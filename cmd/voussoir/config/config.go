@@ -24,6 +24,9 @@ type File struct {
 	// ClientCertificates lets services prove themselves by certificates, and have
 	// tokens bound to them (RFC 8705). Default: no certificate is asked for or read.
 	ClientCertificates ClientCertificates `yaml:"client_certificates"`
+	// SuspiciousContext has a person sign in more securely where a proxy in front warns of
+	// her request. Default: nobody warns.
+	SuspiciousContext SuspiciousContext `yaml:"suspicious_context"`
 	// MetricsListen is the address and port of /metrics, for Prometheus (docs/metrics.md).
 	// Whoever reaches it may read the figures. A port alone (:9090) is one of loopback.
 	// Needs a restart. Default: none, and nothing listens.
@@ -443,6 +446,10 @@ type Client struct {
 	// RefreshTokens lets it come back while the person is away, if it asks for
 	// offline_access and she agrees. Default: it may not.
 	RefreshTokens RefreshTokens `yaml:"refresh_tokens" eg:"{ idle: P30D, max: P180D }"`
+	// SingleSignOn: a person who signed in for another service a moment ago need not do so
+	// again. With false she signs in at her provider each time, and that sign-in serves
+	// no other service either. Default true.
+	SingleSignOn *bool `yaml:"single_sign_on" eg:"true"`
 	// IdPHints are the providers that it may name in idp_hint. Default []: none.
 	IdPHints []string `yaml:"idp_hints" eg:"[tax]"`
 	// Scopes are the scopes that it may ask for. Default []: every one that we know.

@@ -42,6 +42,7 @@ type Loaded struct {
 	PolicyCount int
 
 	TLS                *tls.Certificate   // of our own listener; nil: it speaks http
+	Suspicious         *Suspicious        // nil: no proxy warns
 	ClientCertificates *CertificateSource // nil: none are asked for or read
 	Registry           *CivilRegistry     // nil: none
 	Initial            []Initial          // tokens with which services register
@@ -129,6 +130,7 @@ func (c *checker) load() *Loaded {
 		KeysSigner: c.f.Keys.Signer.Socket,
 	}
 	out.Registry = c.loadRegistry()
+	out.Suspicious = c.loadSuspicious()
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	hosts := c.issuerHosts()
 	for i := range c.f.Providers {
@@ -261,7 +263,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
 	out.RefreshIdle, out.RefreshMax, out.KeepRefreshToken = k.RefreshTokens.durations()
-	out.DPoPBound = k.DPoPBoundAccessTokens
+	out.DPoPBound, out.NoSingleSignOn = k.DPoPBoundAccessTokens, !on(k.SingleSignOn)
 	if out.Sector == "" {
 		out.Sector = clients.Sector(k.RedirectURIs)
 	}
