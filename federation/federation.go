@@ -27,6 +27,33 @@ type Login struct {
 	// LogoutHint is what Leave needs to end this sign-in at the provider; "" when
 	// nobody will be sent there. It names the person: the caller keeps it sealed.
 	LogoutHint string
+
+	// Names are how the provider will name this sign-in when it tells us that it is
+	// over there.
+	Names Names
+}
+
+// Names are a provider's names for a sign-in of hers; "" where it has none.
+type Names struct {
+	Subject string // the person
+	Session string // her session there
+}
+
+// Ended is a provider's verified message that sessions there are over.
+type Ended struct {
+	Subject  string    // whose; "": it names sessions alone
+	Sessions []string  // which; empty: all of the subject's
+	At       time.Time // when it was sent: what began later is not meant
+	ID       string    // of the message: it is to be believed once
+	Until    time.Time // when nobody would believe it any more
+}
+
+// Teller is a Provider that tells us by a call of its own that a session there is
+// over.
+type Teller interface {
+	// Told verifies what it posted. Errors are *Error, of kind Invalid or Unavailable.
+	// That the message is new is left to the caller.
+	Told(ctx context.Context, token string) (Ended, error)
 }
 
 // Request is what the flow wants of a provider.

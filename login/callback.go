@@ -104,12 +104,12 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*r
 		return nil, err
 	}
 	failpoint.Here("callback.after-consume")
-	in, hint, err := s.verify(ctx, v, client, entry, pending, q.Get("state"), answer)
+	in, from, err := s.verify(ctx, v, client, entry, pending, q.Get("state"), answer)
 	failpoint.Here("callback.after-finish")
 	if err != nil {
 		return nil, s.failed(ctx, v, err)
 	}
-	fresh, err := s.renewal(ctx, r.Header, in, hint)
+	fresh, err := s.renewal(ctx, r.Header, in, from)
 	if err != nil {
 		return nil, err
 	}
@@ -136,30 +136,32 @@ func (s *Service) stillOffered(v *visit, client *clients.Client) (federation.Ent
 }
 
 // verify asks the provider, then the civil registry, and finds the person. A
-// *federation.Error and an *unvouched are something that she is told. hint is for
-// logging out at the provider.
-func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, state string, answer url.Values) (in signIn, hint string, err error) {
+// *federation.Error and an *unvouched are something that she is told.
+func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, state string, answer url.Values) (in signIn, from origin, err error) {
 	login, err := entry.Finish(ctx, s.request(client, v.Request, state), pending, answer)
 	if err != nil {
-		return signIn{}, "", err
+		return signIn{}, origin{}, err
 	}
 	login.Identity.Provider = v.Provider
 	in, err = s.vouch(ctx, v, client, signIn{Identity: login.Identity, Provider: v.Provider, ACR: login.ACR, AuthTime: login.AuthTime})
 	if err != nil {
-		return signIn{}, "", err
+		return signIn{}, origin{}, err
 	}
 	in.Person, err = s.People.Resolve(ctx, in.Identity, login.Issuer, login.Subject)
 	var invalid *identity.InvalidError
 	if errors.As(err, &invalid) {
-		return signIn{}, "", &federation.Error{Provider: v.Provider, Kind: federation.BadIdentity, Err: err}
+		return signIn{}, origin{}, &federation.Error{Provider: v.Provider, Kind: federation.BadIdentity, Err: err}
 	}
 	if errors.Is(err, identity.ErrAmbiguous) {
-		return signIn{}, "", &unvouched{notice: web.NoticeRegistryAmbiguous, rule: ruleAmbiguous}
+		return signIn{}, origin{}, &unvouched{notice: web.NoticeRegistryAmbiguous, rule: ruleAmbiguous}
 	}
 	if err != nil {
-		return signIn{}, "", err
+		return signIn{}, origin{}, err
 	}
-	return in, login.LogoutHint, s.confirm(ctx, in)
+	if from, err = s.origin(ctx, v.Provider, login); err != nil {
+		return signIn{}, origin{}, err
+	}
+	return in, from, s.confirm(ctx, in)
 }
 
 // failed takes the visit back to the choice with a notice that names the provider.

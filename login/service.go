@@ -49,6 +49,8 @@ type Site interface {
 	Page(name string, h web.Handler) http.Handler
 	// FormFromAnySite takes a POST from another site, of limit bytes at most.
 	FormFromAnySite(name string, limit int64, h web.Handler) http.Handler
+	// API answers errors as JSON.
+	API(name string, h web.Handler) http.Handler
 	Choose(w http.ResponseWriter, r *http.Request, p web.ChoosePage) error
 	Leave(w http.ResponseWriter, r *http.Request, p web.LeavePage) error
 	Consent(w http.ResponseWriter, r *http.Request, p web.ConsentPage) error
@@ -68,6 +70,7 @@ type Config struct {
 	Directory func() *federation.Directory
 	Health    func(protocol.ProviderID) federation.State
 	Civil     func() Civil
+	Once      OnceStore // of messages by which providers end sessions
 	People    People
 	Deriver   identity.Deriver // for pairwise subjects
 	Consent   Ledger
@@ -94,7 +97,7 @@ func New(c Config) (*Service, error) {
 		missing bool
 	}{
 		{"Flows", c.Flows == nil}, {"Sessions", c.Sessions == nil}, {"Sealer", c.Sealer == nil},
-		{"Policies", c.Policies == nil}, {"Clients", c.Clients == nil}, {"Directory", c.Directory == nil}, {"Health", c.Health == nil}, {"Civil", c.Civil == nil},
+		{"Policies", c.Policies == nil}, {"Clients", c.Clients == nil}, {"Directory", c.Directory == nil}, {"Health", c.Health == nil}, {"Civil", c.Civil == nil}, {"Once", c.Once == nil},
 		{"People", c.People == nil}, {"Deriver", c.Deriver == nil}, {"Consent", c.Consent == nil},
 		{"Audit", c.Audit == nil}, {"Issuer", c.Issuer == nil}, {"Site", c.Site == nil},
 		{"Note", c.Note == nil}, {"Now", c.Now == nil},
@@ -135,5 +138,6 @@ func (s *Service) Routes(mux *http.ServeMux) {
 	mux.Handle("GET /login/{flow}/cancel", s.page("login", s.byPath, s.show))
 	mux.Handle("POST /login/{flow}/cancel", s.page("login.cancel", s.byPath, s.cancel))
 	mux.Handle("GET /callback/{provider}", s.page("login.callback", s.byState, s.callback))
+	mux.Handle("POST /callback/{provider}/logout", s.Site.API("login.told", s.told))
 	mux.Handle("POST /saml/{provider}/acs", s.posted("login.acs", "RelayState", "SAMLResponse"))
 }

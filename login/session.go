@@ -17,7 +17,7 @@ type session struct {
 	digest  [32]byte
 	SignIn  signIn // its Session is the id
 	Started time.Time
-	Hint    string `json:",omitempty"` // for logging out at the provider; it is nowhere else
+	origin
 }
 
 func (x *session) aad() []byte { return x.digest[:] }
@@ -94,17 +94,23 @@ func (s *Service) browserSession(ctx context.Context, h http.Header) (*session, 
 	return x, nil
 }
 
+// origin is what is kept of the provider's side of a sign-in.
+type origin struct {
+	Hint string   `json:",omitempty"` // for logging out there; it is nowhere else
+	From Upstream `json:",omitzero"`  // how the provider will tell us of a logout there
+}
+
 // renewal is a sign-in that has just happened, and the session that it replaces.
 type renewal struct {
 	signIn
 	old  *session // nil: the browser had none
-	hint string
+	from origin
 }
 
 // renewal prepares the session of a new sign-in. The same person's keeps its id, and
 // with it the services that take part: they are told when she logs out, whichever
 // of her sign-ins they came with.
-func (s *Service) renewal(ctx context.Context, h http.Header, in signIn, hint string) (*renewal, error) {
+func (s *Service) renewal(ctx context.Context, h http.Header, in signIn, from origin) (*renewal, error) {
 	old, err := s.browserSession(ctx, h)
 	if err != nil {
 		return nil, err
@@ -116,7 +122,7 @@ func (s *Service) renewal(ctx context.Context, h http.Header, in signIn, hint st
 	default:
 		in.Session = SessionID(random(16))
 	}
-	return &renewal{in, old, hint}, nil
+	return &renewal{in, old, from}, nil
 }
 
 // renewSession puts the session of a new sign-in in the place of the browser's old
@@ -125,9 +131,9 @@ func (s *Service) renewal(ctx context.Context, h http.Header, in signIn, hint st
 // sign-in that leaves no session leaves her older one as it was: the services in it
 // would else never hear of her logout.
 func (s *Service) renewSession(ctx context.Context, w http.ResponseWriter, h http.Header, r renewal) error {
-	next := &session{SignIn: r.signIn, Started: s.Now(), Hint: r.hint}
+	next := &session{SignIn: r.signIn, Started: s.Now(), origin: r.from}
 	if r.old != nil && r.old.SignIn.Person.ID != r.Person.ID {
-		if _, err := s.endSession(ctx, r.old, ""); err != nil {
+		if _, err := s.endSession(ctx, r.old, "", ""); err != nil {
 			return err
 		}
 	} else if old, ok := sessionDigest(h); ok {
@@ -161,7 +167,7 @@ func (s *Service) putSession(ctx context.Context, x *session) error {
 	if err != nil {
 		return fmt.Errorf("seal session: %w", err)
 	}
-	err = s.Sessions.PutSession(ctx, Session{Digest: x.digest, ID: x.SignIn.Session, Sealed: sealed, Expires: s.sessionEnd(x)})
+	err = s.Sessions.PutSession(ctx, Session{Digest: x.digest, ID: x.SignIn.Session, Sealed: sealed, Expires: s.sessionEnd(x), From: x.From})
 	if err != nil {
 		return fmt.Errorf("keep session: %w", err)
 	}

@@ -51,7 +51,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, clock: time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC), mux: http.NewServeMux()}
-	w.stores = &stores{flows: map[FlowID]Flow{}, sessions: map[[32]byte]Session{}, ended: map[SessionID]bool{}, standing: map[string]*consent.Standing{}, people: map[[32]byte]identity.Person{}, confirmed: map[identity.PersonID]time.Time{}}
+	w.stores = &stores{flows: map[FlowID]Flow{}, sessions: map[[32]byte]Session{}, ended: map[SessionID]bool{}, once: map[string]bool{}, standing: map[string]*consent.Standing{}, people: map[[32]byte]identity.Person{}, confirmed: map[identity.PersonID]time.Time{}}
 	w.tax, w.post = &idp{id: "tax", w: w}, &idp{id: "post", w: w}
 	w.issuer, w.site = &issuer{w: w}, &site{}
 	w.dir = federation.NewDirectory(w.tax.entry(protocol.EIDAS2), w.post.entry(protocol.EIDAS1))
@@ -81,7 +81,7 @@ func newWorld(t testing.TB) *world {
 		Civil:     func() Civil { w.mu.Lock(); defer w.mu.Unlock(); return w.civil },
 		Directory: func() *federation.Directory { w.mu.Lock(); defer w.mu.Unlock(); return w.dir },
 		Health:    func(protocol.ProviderID) federation.State { return federation.State{} },
-		Issuer:    w.issuer, Site: w.site, Note: func(*http.Request, ...slog.Attr) {}, Now: w.now,
+		Issuer:    w.issuer, Once: w.stores, Site: w.site, Note: func(*http.Request, ...slog.Attr) {}, Now: w.now,
 	})
 	must(t, err)
 	w.service.Routes(w.mux)
@@ -404,6 +404,7 @@ type stores struct {
 	flows     map[FlowID]Flow
 	sessions  map[[32]byte]Session
 	joined    []Participant
+	once      map[string]bool
 	ended     map[SessionID]bool
 	revoked   []GrantID
 	people    map[[32]byte]identity.Person
@@ -527,6 +528,29 @@ func (s *stores) GetSession(_ context.Context, d [32]byte, now time.Time) (x Ses
 		if x, ok = s.sessions[d]; !ok || !now.Before(x.Expires) || s.ended[x.ID] {
 			return ErrNoSession
 		}
+		return nil
+	})
+}
+
+func (s *stores) SessionsFrom(_ context.Context, u Upstream, limit int, now time.Time) (out []Session, err error) {
+	return out, s.do(func() error {
+		for _, x := range s.sessions {
+			named := (u.Subject == nil || bytes.Equal(u.Subject, x.From.Subject)) && (u.Session == nil || bytes.Equal(u.Session, x.From.Session))
+			if named && len(out) < limit && now.Before(x.Expires) && !s.ended[x.ID] {
+				out = append(out, x)
+			}
+		}
+		return nil
+	})
+}
+
+func (s *stores) Consume(_ context.Context, kind, id string, until, now time.Time) (first bool, err error) {
+	return first, s.do(func() error {
+		if !until.After(now) {
+			return errors.New("its time is over")
+		}
+		first = !s.once[kind+" "+id]
+		s.once[kind+" "+id] = true
 		return nil
 	})
 }
