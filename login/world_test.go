@@ -166,6 +166,7 @@ type idp struct {
 	authTime  time.Time
 	during    func()
 	relays    bool
+	sid       string // of the next sign-in
 	mu        sync.Mutex
 	asked     []federation.Request
 }
@@ -220,7 +221,7 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if at.IsZero() {
 		at = p.w.now()
 	}
-	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: code, Identity: who(), ACR: acr, AuthTime: at, LogoutHint: "hint-" + code}, nil
+	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: code, Identity: who(), ACR: acr, AuthTime: at, LogoutHint: "hint-" + code, Names: federation.Names{Subject: code, Session: p.sid}}, nil
 }
 
 func (p *idp) Leave(_ context.Context, hint, returnTo, state string) (string, error) {
