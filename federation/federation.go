@@ -92,6 +92,24 @@ type Leaver interface {
 	Leave(ctx context.Context, hint, returnTo, state string) (string, error)
 }
 
+// LogoutMessage is a verified message of a provider that came by the browser: a
+// request to end sessions, or the answer to one that Leave sent.
+type LogoutMessage struct {
+	Ended *Ended // nil: it is an answer
+	Relay string // the state that Leave sent, or the provider's own to give back
+}
+
+// Partner is a Provider that ends sessions by messages through the browser, both ways.
+type Partner interface {
+	// Logout verifies a message: of the raw query, or of the form where that is not
+	// nil. Errors are *Error, of kind Invalid or Unavailable. That a request is new is
+	// left to the caller.
+	Logout(ctx context.Context, query string, form url.Values) (LogoutMessage, error)
+	// Answer is where to send the browser with the answer to a request; done says
+	// whether the sessions are over. "": the provider wants none.
+	Answer(ctx context.Context, e Ended, relay string, done bool) (string, error)
+}
+
 // Description is what pages and policies need to know of a provider.
 type Description struct {
 	ID     protocol.ProviderID

@@ -139,5 +139,7 @@ func (s *Service) Routes(mux *http.ServeMux) {
 	mux.Handle("POST /login/{flow}/cancel", s.page("login.cancel", s.byPath, s.cancel))
 	mux.Handle("GET /callback/{provider}", s.page("login.callback", s.byState, s.callback))
 	mux.Handle("POST /callback/{provider}/logout", s.Site.API("login.told", s.told))
+	mux.Handle("GET /saml/{provider}/slo", s.Site.Page("login.slo", s.partnerLogout))
+	mux.Handle("POST /saml/{provider}/slo", s.Site.FormFromAnySite("login.slo", maxLogoutForm, s.partnerLogout))
 	mux.Handle("POST /saml/{provider}/acs", s.posted("login.acs", "RelayState", "SAMLResponse"))
 }

@@ -147,7 +147,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		Directory: func() *federation.Directory { return b.current.Load().directory },
 		Health:    b.health.State,
 		Civil:     func() login.Civil { return b.current.Load().civil }, Once: b.records,
-		People:    people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: codes,
+		People: people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: codes,
 		Site: site, Note: web.Note, Now: now,
 	})
 	if err != nil {

@@ -44,7 +44,7 @@ const provider = new Provider(issuer, {
       dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true },
     } : {}),
   },
-  fetch: (url, { method, headers }) => fetch(url, { method, headers }), // its own refuses loopback, where our jwks_uri is
+  fetch: (url, { method, headers, body }) => fetch(url, { method, headers, body }), // its own refuses loopback, where our jwks_uri is
   cookies: { keys: ['only-for-a-test'] },
   findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...people[id] }) }),
 })
