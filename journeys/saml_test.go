@@ -114,6 +114,7 @@ func newSAMLWorld(t *testing.T, encrypts bool, settings ...string) *samlWorld {
 		t.Fatal(err)
 	}
 	launch(t, env, w.idp+"/index.php", "php", "-S", fmt.Sprintf("127.0.0.1:%d", port), "-t", simpleSAML)
+	found(t, http.DefaultTransport, w.broker)
 	w.service = newService(t, w.broker, "library")
 	return w
 }
