@@ -166,6 +166,7 @@ type idp struct {
 	authTime  time.Time
 	during    func()
 	relays    bool
+	silent    bool
 	sid       string // of the next sign-in
 	mu        sync.Mutex
 	asked     []federation.Request
