@@ -103,7 +103,7 @@ func (p *Provider) keepForLogout(login *federation.Login, m *metadata, assertion
 func (p *Provider) Leave(ctx context.Context, hint, _, state string) (string, error) {
 	var n nameID
 	if !p.cfg.Relay || json.Unmarshal([]byte(hint), &n) != nil || n.Value == "" {
-		return "", nil // also a hint of the time when this provider spoke another protocol
+		return "", nil //nolint:nilerr // a hint of the time when this provider spoke another protocol: nowhere to go
 	}
 	m, err := p.metadata(ctx)
 	if err != nil || m.slo == nil {
