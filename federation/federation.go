@@ -29,6 +29,33 @@ type Login struct {
 	// LogoutHint is what Leave needs to end this sign-in at the provider; "" when
 	// nobody will be sent there. It names the person: the caller keeps it sealed.
 	LogoutHint string
+
+	// Names are how the provider will name this sign-in when it tells us that it is
+	// over there.
+	Names Names
+}
+
+// Names are a provider's names for a sign-in of hers; "" where it has none.
+type Names struct {
+	Subject string // the person
+	Session string // her session there
+}
+
+// Ended is a provider's verified message that sessions there are over.
+type Ended struct {
+	Subject  string    // whose; "": it names sessions alone
+	Sessions []string  // which; empty: all of the subject's
+	At       time.Time // when it was sent: what began later is not meant
+	ID       string    // of the message: it is to be believed once
+	Until    time.Time // when nobody would believe it any more
+}
+
+// Teller is a Provider that tells us by a call of its own that a session there is
+// over.
+type Teller interface {
+	// Told verifies what it posted. Errors are *Error, of kind Invalid or Unavailable.
+	// That the message is new is left to the caller.
+	Told(ctx context.Context, token string) (Ended, error)
 }
 
 // Request is what the flow wants of a provider.
@@ -65,6 +92,24 @@ type Leaver interface {
 	// is not wanted. She comes back to returnTo with state in the query. Errors are
 	// *Error, of kind Unavailable.
 	Leave(ctx context.Context, hint, returnTo, state string) (string, error)
+}
+
+// LogoutMessage is a verified message of a provider that came by the browser: a
+// request to end sessions, or the answer to one that Leave sent.
+type LogoutMessage struct {
+	Ended *Ended // nil: it is an answer
+	Relay string // the state that Leave sent, or the provider's own to give back
+}
+
+// Partner is a Provider that ends sessions by messages through the browser, both ways.
+type Partner interface {
+	// Logout verifies a message: of the raw query, or of the form where that is not
+	// nil. Errors are *Error, of kind Invalid or Unavailable. That a request is new is
+	// left to the caller.
+	Logout(ctx context.Context, query string, form url.Values) (LogoutMessage, error)
+	// Answer is where to send the browser with the answer to a request; done says
+	// whether the sessions are over. "": the provider wants none.
+	Answer(ctx context.Context, e Ended, relay string, done bool) (string, error)
 }
 
 // Description is what pages and policies need to know of a provider.

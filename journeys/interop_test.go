@@ -110,6 +110,7 @@ func upstream(t *testing.T, redirectURI, auth string) (broker string) {
 	env := []string{
 		fmt.Sprintf("PORT=%d", idp), "CLIENT_ID=voussoir", "CLIENT_SECRET=" + secret,
 		"REDIRECT_URI=" + broker + "/callback/upstream", "POST_LOGOUT_URI=" + broker + "/logout/return",
+		"BACKCHANNEL_LOGOUT_URI=" + broker + "/callback/upstream/logout",
 	}
 	launch(t, env, fmt.Sprintf("http://127.0.0.1:%d/.well-known/openid-configuration", idp), node(t), "counterparts/oidc-provider.mjs")
 	found(t, http.DefaultTransport, broker)

@@ -84,6 +84,7 @@ func newSAMLWorld(t *testing.T, encrypts bool, settings ...string) *samlWorld {
 	w := &samlWorld{idp: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	w.process, w.broker = serve(t, "", samlConfig(w.idp, dir, settings...))
 	launchSAML(t, dir, port, w.broker+"/saml/uni/metadata", encrypts)
+	found(t, http.DefaultTransport, w.broker)
 	w.service = newService(t, w.broker, "library")
 	return w
 }

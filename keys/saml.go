@@ -28,7 +28,10 @@ const (
 // signedQuery is how everything begins that a SAML key signs: a JWS begins with
 // base64url of a brace, so that neither can ever pass for the other, even if
 // somebody published both keys as one.
-const signedQuery = "SAMLRequest="
+const (
+	signedQuery  = "SAMLRequest="
+	signedAnswer = "SAMLResponse=" // to a logout of theirs
+)
 
 // certificateLife is how long our certificates say that they are valid. Providers
 // pin the key by our metadata; the certificate is only its wrapping.
@@ -117,7 +120,7 @@ func (r *Ring) SAMLCertificates(ctx context.Context) (SAMLCertificates, error) {
 	return SAMLCertificates{Signing: all[:2], Encryption: all[2]}, nil
 }
 
-// SignSAMLQuery signs the query of an authentication request for the HTTP-Redirect
+// SignSAMLQuery signs the query of a request, or of an answer to a logout, for the HTTP-Redirect
 // binding (SAML bindings section 3.4.4.1) with RSA-SHA256, and nothing else.
 func (r *Ring) SignSAMLQuery(ctx context.Context, query string) ([]byte, error) {
 	h, err := r.holding(ctx)
@@ -127,7 +130,7 @@ func (r *Ring) SignSAMLQuery(ctx context.Context, query string) ([]byte, error) 
 	switch {
 	case h.saml.activeSign == nil:
 		return nil, fmt.Errorf("sign a SAML request: %w", ErrNoKey)
-	case !strings.HasPrefix(query, signedQuery):
+	case !strings.HasPrefix(query, signedQuery) && !strings.HasPrefix(query, signedAnswer):
 		return nil, errors.New("keys: not the query of a SAML request")
 	}
 	sig, err := signRSA(h.saml.activeSign.private, rs256, []byte(query))

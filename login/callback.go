@@ -104,13 +104,13 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*r
 		return nil, err
 	}
 	failpoint.Here("callback.after-consume")
-	in, hint, dropped, err := s.verify(ctx, v, client, entry, pending, q.Get("state"), answer)
+	in, from, dropped, err := s.verify(ctx, v, client, entry, pending, q.Get("state"), answer)
 	failpoint.Here("callback.after-finish")
 	s.ended(v.Provider, err)
 	if err != nil {
 		return nil, s.unverified(ctx, r, v, err)
 	}
-	fresh, err := s.renewal(ctx, r.Header, client, in, hint)
+	fresh, err := s.renewal(ctx, r.Header, client, in, from)
 	if err != nil {
 		return nil, err
 	}
@@ -139,33 +139,36 @@ func (s *Service) stillOffered(v *visit, client *clients.Client) (federation.Ent
 }
 
 // verify asks the provider, then the civil registry, and finds the person. A
-// *federation.Error, an *unvouched and a *turnedDown are something that she is told. hint is for
-// logging out at the provider, dropped what of her identity did not hold.
-func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, state string, answer url.Values) (in signIn, hint string, dropped []identity.Flaw, err error) {
+// *federation.Error, an *unvouched and a *turnedDown are something that she is told.
+// dropped is what of her identity did not hold.
+func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, state string, answer url.Values) (in signIn, from origin, dropped []identity.Flaw, err error) {
 	login, err := entry.Finish(ctx, s.request(client, v.Request, state), pending, answer)
 	if err != nil {
-		return signIn{}, "", nil, err
+		return signIn{}, origin{}, nil, err
 	}
 	login.Identity.Provider = v.Provider
 	in, err = s.vouch(ctx, v, client, signIn{Identity: login.Identity, Provider: v.Provider, ACR: login.ACR, AuthTime: login.AuthTime, At: s.Now()})
 	if err != nil {
-		return signIn{}, "", nil, err
+		return signIn{}, origin{}, nil, err
 	}
 	in.Person, err = s.People.Resolve(ctx, in.Identity, login.Issuer, login.Subject)
 	var invalid *identity.InvalidError
 	if errors.As(err, &invalid) {
-		return signIn{}, "", nil, &federation.Error{Provider: v.Provider, Kind: federation.BadIdentity, Err: err}
+		return signIn{}, origin{}, nil, &federation.Error{Provider: v.Provider, Kind: federation.BadIdentity, Err: err}
 	}
 	if errors.Is(err, identity.ErrAmbiguous) {
-		return signIn{}, "", nil, &unvouched{notice: web.NoticeRegistryAmbiguous, rule: ruleAmbiguous}
+		return signIn{}, origin{}, nil, &unvouched{notice: web.NoticeRegistryAmbiguous, rule: ruleAmbiguous}
 	}
 	if err != nil {
-		return signIn{}, "", nil, err
+		return signIn{}, origin{}, nil, err
 	}
 	if err := s.admit(ctx, in); err != nil {
-		return signIn{}, "", nil, err
+		return signIn{}, origin{}, nil, err
 	}
-	return in, login.LogoutHint, login.Dropped, s.confirm(ctx, in)
+	if from, err = s.origin(ctx, v.Provider, login); err != nil {
+		return signIn{}, origin{}, nil, err
+	}
+	return in, from, login.Dropped, s.confirm(ctx, in)
 }
 
 // failed takes the visit back to the choice with a notice that names the provider.

@@ -79,6 +79,15 @@ type Session struct {
 	ID      SessionID
 	Sealed  []byte
 	Expires time.Time
+	From    Upstream
+}
+
+// Upstream is how the provider that a session came from will name it when it is
+// over there: keyed digests of 32 bytes, which mean nothing to whoever reads the
+// store. Nil: it has no such name.
+type Upstream struct {
+	Subject []byte `json:",omitempty"` // the person, at this provider
+	Session []byte `json:",omitempty"` // her session there
 }
 
 // Participant is a sign-in at a service that rests on a session, as a store sees it.
@@ -108,6 +117,10 @@ type SessionStore interface {
 	PutSession(ctx context.Context, s Session) error
 	// GetSession returns ErrNoSession after EndSession, under any handle.
 	GetSession(ctx context.Context, d [32]byte, now time.Time) (Session, error)
+	// SessionsFrom returns the sessions that have all the names of u that are not nil,
+	// limit of them at most, oldest first; those that have expired or been ended are
+	// not among them. A u without any name is an error.
+	SessionsFrom(ctx context.Context, u Upstream, limit int, now time.Time) ([]Session, error)
 	DeleteSession(ctx context.Context, d [32]byte) error // forgets a handle, no error when there is none; the session is not ended
 	// Join adds a participant, or returns ErrNoSession when the session has been
 	// ended. A session that has merely expired may still be joined.

@@ -110,7 +110,7 @@ func (s *Service) SID(ctx context.Context, x *SignedIn, client protocol.ClientID
 func (s *Service) EndSession(ctx context.Context, x *SignedIn, asked protocol.ClientID, h http.Header) ([]Departure, []*http.Cookie, error) {
 	ctx, done := finishing(ctx)
 	defer done()
-	gone, err := s.endSession(ctx, x.session, asked)
+	gone, err := s.endSession(ctx, x.session, asked, "")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -132,8 +132,8 @@ func (*Service) Forget(h http.Header) []*http.Cookie {
 // endSession puts the end on record and the news in the queue before it ends
 // anything: whoever crashes or fails in between has told a service too early, and
 // the person, who was not told that she is logged out, tries again.
-func (s *Service) endSession(ctx context.Context, x *session, asked protocol.ClientID) ([]Departure, error) {
-	ended := by(audit.Event{Public: audit.Public{Kind: audit.SessionEnded, Client: string(asked), Outcome: outcomeOK}}, x.SignIn)
+func (s *Service) endSession(ctx context.Context, x *session, asked protocol.ClientID, rule string) ([]Departure, error) {
+	ended := by(audit.Event{Public: audit.Public{Kind: audit.SessionEnded, Client: string(asked), Rule: rule, Outcome: outcomeOK}}, x.SignIn)
 	ended.Public.ACR = "" // with the time it would narrow down who
 	if err := s.record(ctx, ended); err != nil {
 		return nil, err

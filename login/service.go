@@ -56,6 +56,8 @@ type Site interface {
 	Page(name string, h web.Handler) http.Handler
 	// FormFromAnySite takes a POST from another site, of limit bytes at most.
 	FormFromAnySite(name string, limit int64, h web.Handler) http.Handler
+	// API answers errors as JSON.
+	API(name string, h web.Handler) http.Handler
 	Choose(w http.ResponseWriter, r *http.Request, p web.ChoosePage) error
 	Leave(w http.ResponseWriter, r *http.Request, p web.LeavePage) error
 	Flaws(w http.ResponseWriter, r *http.Request, p web.FlawsPage) error
@@ -82,6 +84,7 @@ type Config struct {
 	// Caution is the level that a request needs because a trusted proxy warns of it, ""
 	// for all others. It believes no header that came from anywhere else.
 	Caution     func(h http.Header) protocol.ACR
+	Once        OnceStore // of messages by which providers end sessions
 	People      People
 	Preferences Preferences
 	Deriver     identity.Deriver // for pairwise subjects
@@ -110,7 +113,7 @@ func New(c Config) (*Service, error) {
 		missing bool
 	}{
 		{"Flows", c.Flows == nil}, {"Sessions", c.Sessions == nil}, {"Sealer", c.Sealer == nil},
-		{"Policies", c.Policies == nil}, {"Clients", c.Clients == nil}, {"Directory", c.Directory == nil}, {"Health", c.Health == nil}, {"Civil", c.Civil == nil},
+		{"Policies", c.Policies == nil}, {"Clients", c.Clients == nil}, {"Directory", c.Directory == nil}, {"Health", c.Health == nil}, {"Civil", c.Civil == nil}, {"Once", c.Once == nil},
 		{"Barred", c.Barred == nil}, {"Caution", c.Caution == nil}, {"Preferences", c.Preferences == nil},
 		{"People", c.People == nil}, {"Deriver", c.Deriver == nil}, {"Consent", c.Consent == nil},
 		{"Audit", c.Audit == nil}, {"Issuer", c.Issuer == nil}, {"Site", c.Site == nil},
@@ -152,5 +155,8 @@ func (s *Service) Routes(mux *http.ServeMux) {
 	mux.Handle("GET /login/{flow}/cancel", s.page("login", s.byPath, s.show))
 	mux.Handle("POST /login/{flow}/cancel", s.page("login.cancel", s.byPath, s.cancel))
 	mux.Handle("GET /callback/{provider}", s.page("login.callback", s.byState, s.callback))
+	mux.Handle("POST /callback/{provider}/logout", s.Site.API("login.told", s.told))
+	mux.Handle("GET /saml/{provider}/slo", s.Site.Page("login.slo", s.partnerLogout))
+	mux.Handle("POST /saml/{provider}/slo", s.Site.FormFromAnySite("login.slo", maxLogoutForm, s.partnerLogout))
 	mux.Handle("POST /saml/{provider}/acs", s.posted("login.acs", "RelayState", "SAMLResponse"))
 }

@@ -18,7 +18,7 @@ type session struct {
 	digest  [32]byte
 	SignIn  signIn // its Session is the id
 	Started time.Time
-	Hint    string `json:",omitempty"` // for logging out at the provider; it is nowhere else
+	origin
 }
 
 func (x *session) aad() []byte { return x.digest[:] }
@@ -100,6 +100,12 @@ func (s *Service) browserSession(ctx context.Context, h http.Header) (*session, 
 	return x, nil
 }
 
+// origin is what is kept of the provider's side of a sign-in.
+type origin struct {
+	Hint string   `json:",omitempty"` // for logging out there; it is nowhere else
+	From Upstream `json:",omitzero"`  // how the provider will tell us of a logout there
+}
+
 // liveSession is browserSession for one who wants to use it. The session of a person who
 // was taken out of service ends here: for her it has ended already, and so the services
 // in it are told.
@@ -108,7 +114,7 @@ func (s *Service) liveSession(ctx context.Context, h http.Header) (*session, err
 	if err != nil || x == nil || !s.barred(x.SignIn) {
 		return x, err
 	}
-	if _, err := s.endSession(ctx, x, ""); err != nil {
+	if _, err := s.endSession(ctx, x, "", ""); err != nil {
 		return nil, err
 	}
 	return nil, nil
@@ -118,7 +124,7 @@ func (s *Service) liveSession(ctx context.Context, h http.Header) (*session, err
 type renewal struct {
 	signIn
 	old  *session // nil: the browser had none
-	hint string
+	from origin
 }
 
 // replacesAnother reports whether somebody else was signed in here until now.
@@ -130,7 +136,7 @@ func (r *renewal) replacesAnother() bool {
 // with it the services that take part: they are told when she logs out, whichever
 // of her sign-ins they came with. A service that wants no single sign-on begins no
 // session either: its sign-ins are for it alone.
-func (s *Service) renewal(ctx context.Context, h http.Header, client *clients.Client, in signIn, hint string) (*renewal, error) {
+func (s *Service) renewal(ctx context.Context, h http.Header, client *clients.Client, in signIn, from origin) (*renewal, error) {
 	old, err := s.liveSession(ctx, h)
 	if err != nil {
 		return nil, err
@@ -143,7 +149,7 @@ func (s *Service) renewal(ctx context.Context, h http.Header, client *clients.Cl
 	default:
 		in.Session = SessionID(random(16))
 	}
-	return &renewal{in, old, hint}, nil
+	return &renewal{in, old, from}, nil
 }
 
 // renewSession puts the session of a new sign-in in the place of the browser's old
@@ -152,9 +158,9 @@ func (s *Service) renewal(ctx context.Context, h http.Header, client *clients.Cl
 // sign-in that leaves no session leaves her older one as it was: the services in it
 // would else never hear of her logout.
 func (s *Service) renewSession(ctx context.Context, w http.ResponseWriter, h http.Header, r renewal) error {
-	next := &session{SignIn: r.signIn, Started: s.Now(), Hint: r.hint}
+	next := &session{SignIn: r.signIn, Started: s.Now(), origin: r.from}
 	if r.replacesAnother() {
-		if _, err := s.endSession(ctx, r.old, ""); err != nil {
+		if _, err := s.endSession(ctx, r.old, "", ""); err != nil {
 			return err
 		}
 	} else if old, ok := sessionDigest(h); ok {
@@ -188,7 +194,7 @@ func (s *Service) putSession(ctx context.Context, x *session) error {
 	if err != nil {
 		return fmt.Errorf("seal session: %w", err)
 	}
-	err = s.Sessions.PutSession(ctx, Session{Digest: x.digest, ID: x.SignIn.Session, Sealed: sealed, Expires: s.sessionEnd(x)})
+	err = s.Sessions.PutSession(ctx, Session{Digest: x.digest, ID: x.SignIn.Session, Sealed: sealed, Expires: s.sessionEnd(x), From: x.From})
 	if err != nil {
 		return fmt.Errorf("keep session: %w", err)
 	}

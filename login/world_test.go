@@ -55,7 +55,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, clock: time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC), mux: http.NewServeMux()}
-	w.stores = &stores{flows: map[FlowID]Flow{}, sessions: map[[32]byte]Session{}, ended: map[SessionID]bool{}, standing: map[string]*consent.Standing{}, people: map[[32]byte]identity.Person{}, confirmed: map[identity.PersonID]time.Time{}}
+	w.stores = &stores{flows: map[FlowID]Flow{}, sessions: map[[32]byte]Session{}, ended: map[SessionID]bool{}, once: map[string]bool{}, standing: map[string]*consent.Standing{}, people: map[[32]byte]identity.Person{}, confirmed: map[identity.PersonID]time.Time{}}
 	w.tax, w.post = &idp{id: "tax", w: w}, &idp{id: "post", w: w}
 	w.issuer, w.site = &issuer{w: w}, &site{}
 	w.dir = federation.NewDirectory(w.tax.entry(protocol.EIDAS2), w.post.entry(protocol.EIDAS1))
@@ -91,9 +91,9 @@ func newWorld(t testing.TB) *world {
 			return began.Before(w.barred[person])
 		},
 		Caution:     func(h http.Header) protocol.ACR { return protocol.ACR(h.Get("X-Caution")) },
-		Preferences: w.stores,
-		Health:      func(protocol.ProviderID) federation.State { return federation.State{} },
-		Issuer:      w.issuer, Site: w.site, Note: w.note, Now: w.now, Meter: &w.meter,
+		Preferences: w.stores, Once: w.stores,
+		Health: func(protocol.ProviderID) federation.State { return federation.State{} },
+		Issuer: w.issuer, Site: w.site, Note: w.note, Now: w.now, Meter: &w.meter,
 	})
 	must(t, err)
 	w.service.Routes(w.mux)
@@ -206,6 +206,8 @@ type idp struct {
 	relays    bool
 	invalid   *identity.InvalidError // its identities are refused
 	dropped   []identity.Flaw        // or taken in part
+	silent    bool                   // it sends no logout messages
+	sid       string                 // of the next sign-in
 	mu        sync.Mutex
 	asked     []federation.Request
 }
@@ -266,7 +268,7 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if at.IsZero() {
 		at = p.w.now()
 	}
-	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: code, Identity: who(), ACR: acr, AuthTime: at, LogoutHint: "hint-" + code, Dropped: p.dropped}, nil
+	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: code, Identity: who(), ACR: acr, AuthTime: at, LogoutHint: "hint-" + code, Names: federation.Names{Subject: code, Session: p.sid}, Dropped: p.dropped}, nil
 }
 
 func (p *idp) Leave(_ context.Context, hint, returnTo, state string) (string, error) {
@@ -455,6 +457,7 @@ type stores struct {
 	flows     map[FlowID]Flow
 	sessions  map[[32]byte]Session
 	joined    []Participant
+	once      map[string]bool
 	ended     map[SessionID]bool
 	revoked   []GrantID
 	people    map[[32]byte]identity.Person
@@ -591,6 +594,29 @@ func (s *stores) GetSession(_ context.Context, d [32]byte, now time.Time) (x Ses
 		if x, ok = s.sessions[d]; !ok || !now.Before(x.Expires) || s.ended[x.ID] {
 			return ErrNoSession
 		}
+		return nil
+	})
+}
+
+func (s *stores) SessionsFrom(_ context.Context, u Upstream, limit int, now time.Time) (out []Session, err error) {
+	return out, s.do(func() error {
+		for _, x := range s.sessions {
+			named := (u.Subject == nil || bytes.Equal(u.Subject, x.From.Subject)) && (u.Session == nil || bytes.Equal(u.Session, x.From.Session))
+			if named && len(out) < limit && now.Before(x.Expires) && !s.ended[x.ID] {
+				out = append(out, x)
+			}
+		}
+		return nil
+	})
+}
+
+func (s *stores) Consume(_ context.Context, kind, id string, until, now time.Time) (first bool, err error) {
+	return first, s.do(func() error {
+		if !until.After(now) {
+			return errors.New("its time is over")
+		}
+		first = !s.once[kind+" "+id]
+		s.once[kind+" "+id] = true
 		return nil
 	})
 }

@@ -164,8 +164,8 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		Clients:   currentClients,
 		Directory: func() *federation.Directory { return b.current.Load().directory },
 		Health:    b.health.State,
-		Civil:     func() login.Civil { return b.current.Load().civil },
-		Barred:    b.barred, Caution: b.caution, Preferences: choices,
+		Civil:     func() login.Civil { return b.current.Load().civil }, Once: b.records,
+		Barred: b.barred, Caution: b.caution, Preferences: choices,
 		People: people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: codes,
 		Site: site, Note: web.Note, Now: now, Meter: b.metrics,
 	})

@@ -63,7 +63,7 @@ func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byt
 	if login.Identity, login.Dropped, err = p.identity(claims, info); err != nil {
 		return federation.Login{}, err
 	}
-	login.LogoutHint = p.logoutHint(m, t.id)
+	login.LogoutHint, login.Names = p.logoutHint(m, t.id), names(claims, login.Subject)
 	return login, nil
 }
 

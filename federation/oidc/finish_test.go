@@ -19,7 +19,7 @@ import (
 
 func wantLogin() federation.Login {
 	return federation.Login{
-		Provider: "tax", Subject: "subject-1", ACR: protocol.EIDAS1,
+		Provider: "tax", Subject: "subject-1", ACR: protocol.EIDAS1, Names: federation.Names{Subject: "subject-1"},
 		Identity: identity.Identity{
 			Pivot: identity.Pivot{
 				GivenName: "Angela Claire Louise", FamilyName: "DUBOIS", Birthdate: "1962-08-24", Gender: "female",

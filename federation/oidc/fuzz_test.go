@@ -74,3 +74,21 @@ func FuzzIDTokenClaims(f *testing.F) {
 		_, _, _ = p.identity(claims, claims)
 	})
 }
+
+// Whatever is signed, what is believed names somebody and will be forgotten one day.
+func FuzzLogoutTokenClaims(f *testing.F) {
+	p := fuzzed(f)
+	f.Add([]byte(`{"iss":"https://op.test","aud":"voussoir","sub":"s","sid":"d","jti":"j","exp":1800000060,"iat":1800000000,"events":{"http://schemas.openid.net/event/backchannel-logout":{}}}`))
+	f.Add([]byte(`{"aud":[null],"events":{"http://schemas.openid.net/event/backchannel-logout":1e309},"sid":{}}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		m, err := protocol.Object(payload)
+		if err != nil {
+			return
+		}
+		e, why := p.readLogout(object(m))
+		now := p.cfg.Now()
+		if why == "" && (e.Subject == "" && len(e.Sessions) == 0 || e.ID == "" || e.At.After(now.Add(skew)) || !e.Until.After(now) || e.Until.After(now.Add(time.Hour))) {
+			t.Errorf("believed: %+v", e)
+		}
+	})
+}

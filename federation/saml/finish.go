@@ -72,7 +72,11 @@ func (p *Provider) finish(ctx context.Context, r federation.Request, saved []byt
 	if err != nil {
 		return federation.Login{}, err
 	}
-	return p.accept(ctx, r, pend, assertion)
+	login, err := p.accept(ctx, r, pend, assertion)
+	if err == nil {
+		p.keepForLogout(&login, m, assertion)
+	}
+	return login, err
 }
 
 // accept judges a verified assertion.

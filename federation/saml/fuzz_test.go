@@ -3,6 +3,7 @@ package saml
 import (
 	"encoding/base64"
 	"errors"
+	"net/url"
 	"testing"
 
 	"github.com/beevik/etree"
@@ -48,6 +49,31 @@ func FuzzMetadata(f *testing.F) {
 		m, err := w.p.readMetadata(raw, nil)
 		if err == nil && (m.sso.Scheme != "https" || m.sso.Host == "id.test" || len(m.keys) == 0) {
 			t.Errorf("address %q with %d keys", m.sso, len(m.keys))
+		}
+	})
+}
+
+// The only logout messages that are signed here are about account-1 and to one state.
+func FuzzLogout(f *testing.F) {
+	w := newWorld(f)
+	for _, el := range []*etree.Element{w.logoutRequest(), sign(w.logoutRequest(), idpKey()), w.logoutResponse("st")} {
+		f.Add(signQuery(unsignedQuery("SAMLRequest", el, "st"), idpKey()), []byte(mustXML(el)))
+		f.Add(signQuery(unsignedQuery("SAMLResponse", el, "st"), idpKey()), []byte(mustXML(el)))
+	}
+	f.Fuzz(func(t *testing.T, query string, raw []byte) {
+		posted := base64.StdEncoding.EncodeToString(raw)
+		for _, form := range []url.Values{nil, {"SAMLRequest": {posted}}, {"SAMLResponse": {posted}, "RelayState": {"st"}}} {
+			m, err := w.p.Logout(t.Context(), query, form)
+			var e *federation.Error
+			switch {
+			case err != nil && !errors.As(err, &e):
+				t.Errorf("error %v is not one of a provider", err)
+			case err != nil:
+			case m.Ended == nil && m.Relay != "st":
+				t.Errorf("an answer to %q is believed", m.Relay)
+			case m.Ended != nil && m.Ended.Subject != w.p.name(nameID{Value: "account-1", Format: formatPersistent, SPQualifier: ours}):
+				t.Errorf("believed: %q", m.Ended.Subject)
+			}
 		}
 	})
 }

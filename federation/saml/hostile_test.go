@@ -40,6 +40,7 @@ const (
 	theirs   = "https://idp.test/metadata"
 	ours     = "https://id.test/saml/uni/metadata"
 	acs      = "https://id.test/saml/uni/acs"
+	slo      = "https://id.test/saml/uni/slo"
 	state    = "flow-of-22-characters.state-of-22-characters"
 	password = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
 	token    = "urn:oasis:names:tc:SAML:2.0:ac:classes:TimeSyncToken"
@@ -176,7 +177,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w := &world{t: t, now: noon, once: &memory{}}
 	w.cfg = Config{
 		ID: "uni", Name: protocol.Text{"en": "University"}, EntityID: theirs, Metadata: idpMetadata(nil, idpKey()),
-		OurEntityID: ours, ACS: acs,
+		OurEntityID: ours, ACS: acs, SLO: slo, Relay: true,
 		ACR:          ACR{Max: protocol.EIDAS2, Map: map[string]protocol.ACR{password: protocol.EIDAS1, token: protocol.EIDAS2, "urn:too-good": protocol.EIDAS3}},
 		Attributes:   map[string]string{"givenName": "given_name", "sn": "family_name", "mail": "email", "nick": "preferred_username"},
 		ForeignHosts: []string{"id.test", "other.test"},
@@ -212,6 +213,9 @@ func idpMetadata(change func(*etree.Element), pairs ...pair) []byte {
 		sso.CreateAttr("Binding", b)
 		sso.CreateAttr("Location", "https://idp.test/sso")
 	}
+	end := role.CreateElement("md:SingleLogoutService")
+	end.CreateAttr("Binding", bindingRedirect)
+	end.CreateAttr("Location", "https://idp.test/slo")
 	if change != nil {
 		change(root)
 	}

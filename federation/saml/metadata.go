@@ -35,6 +35,8 @@ const (
 // metadata is what we use of a provider's metadata. It is immutable.
 type metadata struct {
 	sso        *url.URL // HTTP-Redirect
+	slo        *url.URL // where logout requests go by HTTP-Redirect; nil: nowhere
+	sloAnswer  *url.URL // where answers to its own go; nil: nowhere
 	keys       []crypto.PublicKey
 	validUntil time.Time // zero: it does not say
 }
@@ -127,7 +129,10 @@ func (p *Provider) describe(root *etree.Element) (*metadata, error) {
 	if m.keys, err = signingKeys(role); err != nil {
 		return nil, err
 	}
-	m.sso, err = p.endpoint(role)
+	if m.sso, err = p.endpoint(role); err != nil {
+		return nil, err
+	}
+	m.slo, m.sloAnswer, err = p.logoutEndpoints(role)
 	return m, err
 }
 
@@ -174,22 +179,47 @@ func (p *Provider) endpoint(role *etree.Element) (*url.URL, error) {
 			continue
 		}
 		raw, _ := attr(s, "Location")
-		u, err := url.Parse(raw)
-		if err != nil {
-			return nil, errors.New("sign-on address is not a URL")
-		}
-		if err := outbound.CheckURL(u, p.cfg.AllowHTTP); err != nil {
-			return nil, fmt.Errorf("sign-on address: %w", err)
-		}
-		if slices.Contains(p.foreign, strings.ToLower(u.Host)) {
-			return nil, errors.New("sign-on address is on a host that belongs to another party")
-		}
-		for name := range u.Query() {
-			if slices.Contains([]string{"SAMLRequest", "SAMLResponse", "RelayState", "SigAlg", "Signature"}, name) {
-				return nil, errors.New("sign-on address has a parameter of ours")
-			}
-		}
-		return u, nil
+		return p.address("sign-on address", raw)
 	}
 	return nil, errors.New("has no sign-on address for HTTP-Redirect")
+}
+
+// logoutEndpoints are where logout messages go (SAML metadata section 2.2.2): requests
+// to Location, answers to ResponseLocation if there is one.
+func (p *Provider) logoutEndpoints(role *etree.Element) (requests, answers *url.URL, err error) {
+	for _, s := range children(role, nsMetadata, "SingleLogoutService") {
+		if b, _ := attr(s, "Binding"); b != bindingRedirect {
+			continue
+		}
+		raw, _ := attr(s, "Location")
+		if requests, err = p.address("logout address", raw); err != nil {
+			return nil, nil, err
+		}
+		if raw, given := attr(s, "ResponseLocation"); given {
+			answers, err = p.address("logout address", raw)
+			return requests, answers, err
+		}
+		return requests, requests, nil
+	}
+	return nil, nil, nil
+}
+
+// address is one that people are sent to with a message of ours.
+func (p *Provider) address(what, raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New(what + " is not a URL")
+	}
+	if err := outbound.CheckURL(u, p.cfg.AllowHTTP); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	if slices.Contains(p.foreign, strings.ToLower(u.Host)) {
+		return nil, errors.New(what + " is on a host that belongs to another party")
+	}
+	for name := range u.Query() {
+		if slices.Contains([]string{"SAMLRequest", "SAMLResponse", "RelayState", "SigAlg", "Signature"}, name) {
+			return nil, errors.New(what + " has a parameter of ours")
+		}
+	}
+	return u, nil
 }

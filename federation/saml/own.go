@@ -36,6 +36,14 @@ func (p *Provider) Metadata(ctx context.Context) ([]byte, error) {
 	for _, name := range []string{nsEncrypt11 + "aes256-gcm", nsEncrypt11 + "aes128-gcm", nsEncrypt + "rsa-oaep-mgf1p"} {
 		encryption.CreateElement("md:EncryptionMethod").CreateAttr("Algorithm", name)
 	}
+	for _, binding := range []string{bindingRedirect, bindingPost} {
+		if p.cfg.SLO == "" {
+			break
+		}
+		slo := role.CreateElement("md:SingleLogoutService") // the schema wants it before NameIDFormat
+		slo.CreateAttr("Binding", binding)
+		slo.CreateAttr("Location", p.cfg.SLO)
+	}
 	if p.cfg.SubjectAttribute == "" && !p.cfg.Schema.Civil {
 		role.CreateElement("md:NameIDFormat").SetText(formatPersistent)
 	}

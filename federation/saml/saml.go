@@ -59,6 +59,8 @@ type Config struct {
 
 	OurEntityID string // our name at this provider alone
 	ACS         string // where it posts its responses; its path ends in /saml/{ID}/acs
+	SLO         string // where its logout messages go; its path ends in /saml/{ID}/slo; "": none are read
+	Relay       bool   // who logs out here is sent there to log out too, if it offers that
 
 	ACR ACR
 	// Attributes maps the provider's attribute names to our claims: given_name,
@@ -106,7 +108,11 @@ type Provider struct {
 	meta    *outbound.Latest[*metadata]
 }
 
-var _ federation.Provider = (*Provider)(nil)
+var (
+	_ federation.Provider = (*Provider)(nil)
+	_ federation.Leaver   = (*Provider)(nil)
+	_ federation.Partner  = (*Provider)(nil)
+)
 
 // New checks the configuration and calls nobody: a provider that is down does
 // not keep us from starting.
@@ -121,6 +127,17 @@ func New(c Config) (*Provider, error) {
 // Description is what the directory shows of the provider.
 func (p *Provider) Description() federation.Description {
 	return federation.Description{ID: p.cfg.ID, Name: p.cfg.Name, MaxACR: p.cfg.ACR.Max}
+}
+
+// Check fetches metadata, past what is remembered, and says what is wrong with it:
+// the document, its signature, its end, or that no strong signing key is in it. Of many
+// calls within a second only the first one asks.
+func (p *Provider) Check(ctx context.Context) error {
+	if _, err := p.meta.RenewAfter(ctx, time.Second); err != nil {
+		return p.fail(federation.Unavailable, fmt.Errorf("metadata: %w", err))
+	}
+	_, err := p.metadata(ctx)
+	return err
 }
 
 // Ready fetches metadata if it is not at hand, and says why it cannot be had.
@@ -171,6 +188,9 @@ func (p *Provider) configureURLs() error {
 	acs, err := url.Parse(c.ACS)
 	if err != nil || outbound.CheckURL(acs, c.AllowHTTP) != nil || !strings.HasSuffix(acs.Path, "/saml/"+string(c.ID)+"/acs") {
 		return errors.New("the ACS is not this provider's own")
+	}
+	if slo, err := url.Parse(c.SLO); c.SLO != "" && (err != nil || outbound.CheckURL(slo, c.AllowHTTP) != nil || !strings.HasSuffix(slo.Path, "/saml/"+string(c.ID)+"/slo")) {
+		return errors.New("the SLO address is not this provider's own")
 	}
 	own, err := url.Parse(c.EntityID)
 	for _, h := range c.ForeignHosts {

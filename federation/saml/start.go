@@ -55,7 +55,7 @@ func (p *Provider) Start(ctx context.Context, r federation.Request) (federation.
 	if err != nil {
 		return federation.Started{}, p.fail(federation.Unavailable, err)
 	}
-	query, err := p.signedQuery(ctx, message, r.State)
+	query, err := p.signedQuery(ctx, requestName, message, r.State)
 	if err != nil {
 		return federation.Started{}, p.fail(federation.Unavailable, err)
 	}
@@ -68,8 +68,8 @@ func (p *Provider) Start(ctx context.Context, r federation.Request) (federation.
 }
 
 // signedQuery writes the message for the HTTP-Redirect binding (SAML bindings
-// section 3.4.4). What is signed is the very text that is sent.
-func (p *Provider) signedQuery(ctx context.Context, message []byte, state string) (string, error) {
+// section 3.4.4); name is SAMLRequest or SAMLResponse. What is signed is the very text that is sent.
+func (p *Provider) signedQuery(ctx context.Context, name string, message []byte, state string) (string, error) {
 	var deflated bytes.Buffer
 	w, err := flate.NewWriter(&deflated, flate.DefaultCompression)
 	if err != nil {
@@ -81,8 +81,11 @@ func (p *Provider) signedQuery(ctx context.Context, message []byte, state string
 	if err := w.Close(); err != nil {
 		return "", err
 	}
-	query := "SAMLRequest=" + url.QueryEscape(base64.StdEncoding.EncodeToString(deflated.Bytes())) +
-		"&RelayState=" + url.QueryEscape(state) + "&SigAlg=" + url.QueryEscape(rsaSHA256)
+	query := name + "=" + url.QueryEscape(base64.StdEncoding.EncodeToString(deflated.Bytes()))
+	if state != "" {
+		query += "&RelayState=" + url.QueryEscape(state)
+	}
+	query += "&SigAlg=" + url.QueryEscape(rsaSHA256)
 	sig, err := p.cfg.Keys.SignSAMLQuery(ctx, query)
 	if err != nil {
 		return "", err

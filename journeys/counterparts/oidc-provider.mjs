@@ -4,7 +4,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import Provider from 'oidc-provider'
 
 // PROTECTED=1: everything that can be encrypted, pushed or bound has to be.
-const { PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, JWKS_URI, POST_LOGOUT_URI, PROTECTED } = process.env
+const { PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, JWKS_URI, POST_LOGOUT_URI, BACKCHANNEL_LOGOUT_URI, PROTECTED } = process.env
 const issuer = `http://127.0.0.1:${PORT}`
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
@@ -19,6 +19,8 @@ const provider = new Provider(issuer, {
   clients: [{
     client_id: CLIENT_ID, redirect_uris: [REDIRECT_URI],
     post_logout_redirect_uris: POST_LOGOUT_URI ? [POST_LOGOUT_URI] : [],
+    ...(BACKCHANNEL_LOGOUT_URI
+      ? { backchannel_logout_uri: BACKCHANNEL_LOGOUT_URI, backchannel_logout_session_required: true } : {}),
     ...(JWKS_URI
       ? { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256', jwks_uri: JWKS_URI }
       : { client_secret: CLIENT_SECRET }),
@@ -35,14 +37,16 @@ const provider = new Provider(issuer, {
     profile: ['given_name', 'family_name', 'birthdate', 'gender'], birth: ['birthplace', 'birthcountry'],
   },
   scopes: ['openid', 'profile', 'birth', 'email'],
-  ...(PROTECTED ? {
-    features: {
+  features: {
+    backchannelLogout: { enabled: Boolean(BACKCHANNEL_LOGOUT_URI) },
+    ...(PROTECTED ? {
       encryption: { enabled: true }, jwtUserinfo: { enabled: true }, pushedAuthorizationRequests: { enabled: true },
       dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true },
-    },
-  } : {}),
-  fetch: (url, { method, headers }) => fetch(url, { method, headers }), // its own refuses loopback, where our jwks_uri is
+    } : {}),
+  },
+  fetch: (url, { method, headers, body }) => fetch(url, { method, headers, body }), // its own refuses loopback, where our jwks_uri is
   cookies: { keys: ['only-for-a-test'] },
   findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...people[id] }) }),
 })
+for (const event of ['backchannel.success', 'backchannel.error']) provider.on(event, (...args) => console.log(event, args[1]?.message ?? ''))
 provider.listen(Number(PORT), '127.0.0.1', () => console.log('ready'))

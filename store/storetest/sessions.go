@@ -52,12 +52,15 @@ func Sessions(t *testing.T, open func(t *testing.T) login.SessionStore) {
 			t.Errorf("DeleteSession of none = %v, want nil", err)
 		}
 	})
+	upstream(t, open, fresh)
 	t.Run("a caller who has gone gets an error that is no answer", func(t *testing.T) {
 		s, x := open(t), fresh(t)
 		ctx := cancelled(t)
 		wantUnknown(t, "PutSession", s.PutSession(ctx, x), login.ErrNoSession)
 		_, err := s.GetSession(ctx, x.Digest, base)
 		wantUnknown(t, "GetSession", err, login.ErrNoSession)
+		_, err = s.SessionsFrom(ctx, login.Upstream{Subject: make([]byte, 32)}, 10, base)
+		wantUnknown(t, "SessionsFrom", err, login.ErrNoSession)
 		wantUnknown(t, "DeleteSession", s.DeleteSession(ctx, x.Digest), login.ErrNoSession)
 	})
 }

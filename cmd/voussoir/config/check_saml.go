@@ -49,9 +49,6 @@ func (c *checker) samlProvider(p *Provider, path string) {
 			c.add(at, "this is for OpenID Connect, and the provider speaks SAML", "nothing: remove this line")
 		}
 	}
-	if at := path + ".logout"; p.Logout == "relay" && c.has(at) && c.ok(at) {
-		c.add(at, "nobody can be sent to a SAML provider to log out there too", "logout: off, or remove this line")
-	}
 	if at := path + ".issuer"; c.sound(at, p.Issuer) && (len(p.Issuer) > 1024 || badScope(p.Issuer)) {
 		c.add(at, "this cannot be an entity ID", "issuer: the entityID of its metadata, letter by letter")
 	}
@@ -115,7 +112,7 @@ func (c *checker) provideSAML(i int, hosts []string) SAMLProvider {
 	base := c.f.Issuer + "/saml/" + p.ID
 	out := SAMLProvider{Position: i, Config: saml.Config{
 		ID: protocol.ProviderID(p.ID), Name: p.Name.text(), EntityID: p.Issuer,
-		OurEntityID: base + "/metadata", ACS: base + "/acs",
+		OurEntityID: base + "/metadata", ACS: base + "/acs", SLO: base + "/slo", Relay: p.Logout != "off",
 		ACR:              saml.ACR{Max: protocol.ACR(p.ACR.Max), Map: map[string]protocol.ACR{}, Minimum: p.SAML.MinimumContext},
 		Attributes:       c.samlAttributes(p),
 		SubjectAttribute: p.SAML.SubjectAttribute, RequireEncryption: p.SAML.RequireEncryption,

@@ -154,8 +154,8 @@ type Provider struct {
 	EndSessionEndpoint string `yaml:"end_session_endpoint" eg:"https://idp.example/logout"`
 	// Logout is relay or off: whether a person who logs out here is sent to the
 	// provider to log out there too, where it offers that (docs/logout.md). Our
-	// issuer followed by /logout/return must be registered there. Default relay; with
-	// saml, off, and nothing else.
+	// issuer followed by /logout/return must be registered there; a SAML provider finds
+	// what it needs in our metadata (docs/saml.md). Default relay.
 	Logout string `yaml:"logout" jsonschema:"enum=relay,enum=off" eg:"relay"`
 	// ClientID is our client id at the provider. Required with oidc.
 	ClientID string `yaml:"client_id" eg:"voussoir"`

@@ -40,7 +40,7 @@ func TestLoad_ConvertsASAMLProviderInItsPlace(t *testing.T) {
 	}
 	want := []SAMLProvider{{Position: 1, Config: saml.Config{
 		ID: "uni", Name: protocol.Text{"en": "University"}, EntityID: "urn:mace:uni.example:idp", Metadata: []byte("<x/>"),
-		OurEntityID: "https://id.example.org/saml/uni/metadata", ACS: "https://id.example.org/saml/uni/acs",
+		OurEntityID: "https://id.example.org/saml/uni/metadata", ACS: "https://id.example.org/saml/uni/acs", SLO: "https://id.example.org/saml/uni/slo", Relay: true,
 		ACR: saml.ACR{Max: protocol.EIDAS2, Map: map[string]protocol.ACR{"urn:x:password": protocol.EIDAS1}, Minimum: true},
 		Attributes: map[string]string{
 			"urn:oid:2.5.4.42": "given_name", "urn:oid:2.5.4.4": "family_name", "urn:x:mail": "email",
