@@ -26,14 +26,14 @@ func TestReasonOf_WhoIsNearestToWhatWentWrongKnowsBest(t *testing.T) {
 		"its own, whatever the step says": {
 			federation.Because(federation.ReasonUserInfo, of(federation.Invalid, federation.Because(federation.ReasonSubject, plain))), federation.ReasonSubject,
 		},
-		"that of the step":                {federation.Because(federation.ReasonUserInfo, of(federation.Invalid, plain)), federation.ReasonUserInfo},
-		"its own, whatever its kind":      {of(federation.Unavailable, federation.Because(federation.ReasonKeys, plain)), federation.ReasonKeys},
-		"what follows: cancelled":         {of(federation.Cancelled, plain), federation.ReasonCancelled},
-		"what follows: refused":           {of(federation.Refused, plain), federation.ReasonRefused},
-		"what follows: unreachable":       {of(federation.Unavailable, plain), federation.ReasonUnreached},
-		"what follows: level":             {of(federation.TooWeak, plain), federation.ReasonLevel},
-		"what follows: age":               {of(federation.TooOld, plain), federation.ReasonAge},
-		"what follows: identity":          {of(federation.BadIdentity, plain), federation.ReasonIdentity},
+		"that of the step":                 {federation.Because(federation.ReasonUserInfo, of(federation.Invalid, plain)), federation.ReasonUserInfo},
+		"its own, whatever its kind":       {of(federation.Unavailable, federation.Because(federation.ReasonKeys, plain)), federation.ReasonKeys},
+		"what follows: cancelled":          {of(federation.Cancelled, plain), federation.ReasonCancelled},
+		"what follows: refused":            {of(federation.Refused, plain), federation.ReasonRefused},
+		"what follows: unreachable":        {of(federation.Unavailable, plain), federation.ReasonUnreached},
+		"what follows: level":              {of(federation.TooWeak, plain), federation.ReasonLevel},
+		"what follows: age":                {of(federation.TooOld, plain), federation.ReasonAge},
+		"what follows: identity":           {of(federation.BadIdentity, plain), federation.ReasonIdentity},
 		"nothing is known but the verdict": {of(federation.Invalid, plain), federation.ReasonInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
