@@ -197,7 +197,11 @@ func evilMixUps() []attack {
 		}}
 	}
 	said := func(code string) func(*party, url.Values) {
-		return func(_ *party, q url.Values) { q.Del("code"); q.Set("error", code); q.Set("error_description", "Zéphirine") }
+		return func(_ *party, q url.Values) {
+			q.Del("code")
+			q.Set("error", code)
+			q.Set("error_description", "Zéphirine")
+		}
 	}
 	return []attack{
 		answer("MX-01", "another issuer", "invalid", "issuer", func(_ *party, q url.Values) { q.Set("iss", "https://other.example") }),

@@ -38,11 +38,11 @@ type evil struct {
 // trick is what a provider does wrong; nil: it is honest there.
 type trick struct {
 	discovery func(p *party, doc members)
-	answer    func(p *party, q url.Values)                // the authorization response
-	claims    func(p *party, c members)                   // of the ID token, before it is signed
-	sign      func(p *party, claims string) string        // in place of signing
-	tokens    func(doc members)                           // the token answer
-	userinfo  func(c members)                             // what userinfo says of her
+	answer    func(p *party, q url.Values)                 // the authorization response
+	claims    func(p *party, c members)                    // of the ID token, before it is signed
+	sign      func(p *party, claims string) string         // in place of signing
+	tokens    func(doc members)                            // the token answer
+	userinfo  func(c members)                              // what userinfo says of her
 	token     func(w http.ResponseWriter, _ *http.Request) // in place of an answer, each
 	info      func(w http.ResponseWriter, _ *http.Request)
 	jwks      func(w http.ResponseWriter, _ *http.Request)
@@ -57,8 +57,8 @@ type party struct {
 
 	mu    sync.Mutex // guards what follows
 	calls map[string]int
-	asked url.Values        // the last authentication request
-	sent  url.Values        // the last token request
+	asked url.Values         // the last authentication request
+	sent  url.Values         // the last token request
 	codes map[string]members // what a code is good for
 }
 
@@ -304,9 +304,9 @@ type attack struct {
 	own        func(t *testing.T, w *evilWorld)
 	times      int // how often she tries; 0: once
 
-	see    string                             // "consent" (she is signed in), or the code of the notice
-	reason string                             // in the log; "": none, since nothing is wrong
-	after  func(t *testing.T, p *party)       // what else must hold
+	see    string                                                           // "consent" (she is signed in), or the code of the notice
+	reason string                                                           // in the log; "": none, since nothing is wrong
+	after  func(t *testing.T, p *party)                                     // what else must hold
 	asked  func(t *testing.T, w *evilWorld, c *citizen, p *page, r request) // goes on from there
 
 	id    string
@@ -411,11 +411,13 @@ func TestHostileProvider(t *testing.T) {
 		}
 		add(a.line, a.name, func(t *testing.T) { a.try(t, w) })
 	}
-	for _, a := range evilResponses() {
+	for _, a := range w.saml.rows {
 		add(a.line, a.name, func(t *testing.T) { a.try(t, w) })
 	}
-	for line, test := range elsewhere() {
-		add(line, test, func(t *testing.T) { exists(t, test) })
+	for line, tests := range elsewhere() {
+		for _, test := range tests {
+			add(line, test, func(t *testing.T) { exists(t, test) })
+		}
 	}
 	for _, line := range evilLines() {
 		if len(byLine[line]) == 0 {
