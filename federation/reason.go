@@ -96,23 +96,29 @@ func ReasonOf(err error) Reason {
 	return ReasonInvalid
 }
 
-// LogFailure writes the line by which an operator learns why a sign-in at a provider
-// did not work out: what says which step of it, as a constant sentence. Errors that are
-// no *Error are not its business: whoever answers the request logs them.
-func LogFailure(ctx context.Context, log *slog.Logger, what string, id protocol.ProviderID, err error) {
-	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		return
+// LogRefused writes the line by which an operator learns why an answer of a provider
+// was refused. An err that is no *Error is not its business: whoever answers the
+// request logs it.
+func LogRefused(ctx context.Context, log *slog.Logger, id protocol.ProviderID, err error) {
+	if e, ok := errors.AsType[*Error](err); ok {
+		log.LogAttrs(ctx, e.level(), "provider's answer refused", reasonAttrs(id, e, err)...)
 	}
-	level := slog.LevelWarn
-	if e.Kind == Cancelled { // nobody's fault
-		level = slog.LevelInfo
-	}
-	log.LogAttrs(ctx, level, what, slog.String("provider", string(id)), slog.String("reason", string(ReasonOf(err))), slog.String("why", e.Err.Error()))
 }
 
-// What LogFailure says.
-const (
-	MessageRefused    = "provider's answer refused"
-	MessageNotStarted = "sign-in cannot be started"
-)
+// LogNotStarted is LogRefused for a sign-in that could not even be started.
+func LogNotStarted(ctx context.Context, log *slog.Logger, id protocol.ProviderID, err error) {
+	if e, ok := errors.AsType[*Error](err); ok {
+		log.LogAttrs(ctx, e.level(), "sign-in cannot be started", reasonAttrs(id, e, err)...)
+	}
+}
+
+func (e *Error) level() slog.Level {
+	if e.Kind == Cancelled { // nobody's fault
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
+}
+
+func reasonAttrs(id protocol.ProviderID, e *Error, err error) []slog.Attr {
+	return []slog.Attr{slog.String("provider", string(id)), slog.String("reason", string(ReasonOf(err))), slog.String("why", e.Err.Error())}
+}

@@ -50,7 +50,7 @@ func TestReasonOf_WhoIsNearestToWhatWentWrongKnowsBest(t *testing.T) {
 	}
 }
 
-func TestLogFailure_OneLineForWhatIsAProvidersFault(t *testing.T) {
+func TestLogRefused_OneLineForWhatIsAProvidersFault(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
@@ -59,10 +59,10 @@ func TestLogFailure_OneLineForWhatIsAProvidersFault(t *testing.T) {
 		return a
 	}}))
 	e := &federation.Error{Provider: "tax", Kind: federation.Invalid, Err: federation.Because(federation.ReasonTime, errors.New("ID token: expired"))}
-	federation.LogFailure(t.Context(), log, federation.MessageRefused, "tax", e)
-	federation.LogFailure(t.Context(), log, federation.MessageRefused, "tax", &federation.Error{Kind: federation.Cancelled, Err: errors.New("answered access_denied")})
-	federation.LogFailure(t.Context(), log, federation.MessageRefused, "tax", errors.New("the disk is full"))
-	federation.LogFailure(t.Context(), log, federation.MessageRefused, "tax", nil)
+	federation.LogRefused(t.Context(), log, "tax", e)
+	federation.LogRefused(t.Context(), log, "tax", &federation.Error{Kind: federation.Cancelled, Err: errors.New("answered access_denied")})
+	federation.LogRefused(t.Context(), log, "tax", errors.New("the disk is full"))
+	federation.LogRefused(t.Context(), log, "tax", nil)
 	want := `level=WARN msg="provider's answer refused" provider=tax reason=time why="ID token: expired"` + "\n" +
 		`level=INFO msg="provider's answer refused" provider=tax reason=cancelled why="answered access_denied"` + "\n"
 	if out.String() != want {

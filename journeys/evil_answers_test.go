@@ -282,8 +282,22 @@ func crossed(t *testing.T, w *evilWorld) {
 	if tk, err := w.library.redeem(t.Context(), code, r.Verifier); err != nil || tk.Status != http.StatusBadRequest {
 		t.Errorf("after that it is still good: %d %q, %v", tk.Status, tk.Error, err)
 	}
-	if p := c.get(w.broker + "/authorize?client_id=court&request_uri=urn:ietf:params:oauth:request_uri:" + random()); p.Status != http.StatusBadRequest {
-		t.Errorf("a reference of nobody: %d", p.Status)
+	second, _ := url.Parse(w.library.start("openid given_name", nil).URL)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.broker+"/par", strings.NewReader(second.RawQuery))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.SetBasicAuth(w.library.id, w.library.secret)
+	var pushed struct {
+		RequestURI string `json:"request_uri"`
+	}
+	if status, err := w.library.json(req, &pushed); err != nil || status != http.StatusCreated {
+		t.Fatalf("POST /par: %d, %v", status, err)
+	}
+	stolen := url.Values{"client_id": {"court"}, "request_uri": {pushed.RequestURI}}
+	if p := newCitizen(t).visit(http.MethodGet, w.broker+"/authorize?"+stolen.Encode(), nil, "", w.court.back); p.Status != http.StatusBadRequest || p.errorCode() != "flow_unknown" {
+		t.Errorf("another service uses the pushed request: %d %q at %s", p.Status, p.errorCode(), p.URL.Path)
 	}
 	eventually(t, "the log says so", func() bool { return strings.Contains(w.proc.out.String(), `"code":"invalid_grant"`) })
 }

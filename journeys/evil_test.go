@@ -273,7 +273,7 @@ func newEvilWorld(t *testing.T, attacks []attack) *evilWorld {
 			continue
 		}
 		a.id = fmt.Sprintf("p%d", i)
-		a.party = w.evil.party(a.id, a.trick)
+		a.party = w.party(a.id, a.trick)
 		settings := a.settings
 		if settings == "" {
 			settings = plainParty
@@ -282,8 +282,8 @@ func newEvilWorld(t *testing.T, attacks []attack) *evilWorld {
 	}
 	w.saml = newEvilSAML(t)
 	honest := func(redirect string) string {
-		w.evil.from = redirect[:strings.Index(redirect, "/callback/")]
-		return w.evil.party(redirect[strings.LastIndex(redirect, "/")+1:], trick{}).issuer
+		w.from = redirect[:strings.Index(redirect, "/callback/")]
+		return w.party(redirect[strings.LastIndex(redirect, "/")+1:], trick{}).issuer
 	}
 	w.faultWorld = newFaultWorld(t, honest, honest)
 	// Encryption and SAML have keys, which are made at a start.
@@ -397,7 +397,7 @@ func (a *attack) try(t *testing.T, w *evilWorld) {
 // an answer, the log says why in one word of the list in docs/hostile-providers.md, and
 // nothing of her, her code or her tokens.
 func TestHostileProvider(t *testing.T) {
-	attacks := slices.Concat(evilTokens(), evilAnswers(), evilMixUps())
+	attacks := slices.Concat(evilTokens(t), evilAnswers(), evilMixUps())
 	w := newEvilWorld(t, attacks)
 	byLine := map[string][]func(t *testing.T){}
 	add := func(line, name string, f func(t *testing.T)) {

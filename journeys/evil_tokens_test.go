@@ -78,18 +78,15 @@ func rs256(key *rsa.PrivateKey, head, payload string) string {
 	return input + "." + b64(string(sig))
 }
 
-// serving answers with these members, whoever asks.
-func serving(v any) func(http.ResponseWriter, *http.Request) {
-	return func(w http.ResponseWriter, _ *http.Request) { evilJSON(w, v) }
-}
-
 func rsaJWK(k *rsa.PublicKey, e string) members {
 	return members{"kty": "RSA", "n": base64.RawURLEncoding.EncodeToString(k.N.Bytes()), "e": e, "kid": "k1"}
 }
 
-func evilTokens() []attack {
+// evilTokens are rows about ID tokens.
+func evilTokens(t *testing.T) []attack {
 	var trap atomic.Int32
 	snare := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { trap.Add(1) }))
+	t.Cleanup(snare.Close)
 	untouched := func(t *testing.T, _ *party) {
 		if n := trap.Load(); n != 0 {
 			t.Errorf("an address out of a token's header was called %d times", n)

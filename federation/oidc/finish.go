@@ -29,7 +29,7 @@ var errorCode = regexp.MustCompile(`^[a-z_]{1,64}$`)
 // both hold.
 func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byte, answer url.Values) (federation.Login, error) {
 	login, err := p.finish(ctx, r, saved, answer)
-	federation.LogFailure(ctx, p.cfg.Log, federation.MessageRefused, p.cfg.ID, err)
+	federation.LogRefused(ctx, p.cfg.Log, p.cfg.ID, err)
 	return login, err
 }
 

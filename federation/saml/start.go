@@ -37,7 +37,7 @@ type pending struct {
 // the person came from.
 func (p *Provider) Start(ctx context.Context, r federation.Request) (federation.Started, error) {
 	started, err := p.start(ctx, r)
-	federation.LogFailure(ctx, p.cfg.Log, federation.MessageNotStarted, p.cfg.ID, err)
+	federation.LogNotStarted(ctx, p.cfg.Log, p.cfg.ID, err)
 	return started, err
 }
 
