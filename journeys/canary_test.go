@@ -39,6 +39,10 @@ var canaries = struct {
 	"Archivolte":         "family name",
 	"Lambris":            "family name",
 	"Lucarne":            "family name",
+	"Zéphirine":          "given name",
+	"ORIFLAMME":          "family name",
+	"zephirine":          "subject, and part of an e-mail address",
+	"1971-11-03":         "birth date",
 	"demo-secret-of-the": "client secret",
 }}
 

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -179,12 +180,38 @@ func Get(ctx context.Context, c *http.Client, rawURL, accept string, limit int64
 	return Do(c, req, limit)
 }
 
-// Bare takes the URL out of an error of net/http.
+// Bare takes out of an error of net/http what must not be logged: the URL, and the
+// bytes that it quotes of an answer which is not HTTP. Whoever answers so could
+// otherwise write in our log whatever it pleases, and a proxy that is merely broken
+// a token.
 func Bare(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
+		err = u.Err
 	}
-	return err
+	if quotesNothing(err) {
+		return err
+	}
+	return &broken{err}
+}
+
+// broken hides the text of an error, and nothing else of it.
+type broken struct{ err error }
+
+func (*broken) Error() string   { return "outbound: answer is not HTTP" }
+func (b *broken) Unwrap() error { return b.err }
+
+// quotesNothing knows the errors that hold no more of the other side than its name.
+func quotesNothing(err error) bool {
+	if _, network := errors.AsType[net.Error](err); network {
+		return true
+	}
+	for _, known := range []error{io.EOF, io.ErrUnexpectedEOF, context.Canceled, context.DeadlineExceeded, ErrOpen, ErrFull} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	text := err.Error()
+	return strings.HasPrefix(text, "outbound: ") || strings.HasPrefix(text, "tls: ") || strings.HasPrefix(text, "x509: ")
 }
 
 // checkAddress judges the resolved address that is about to be dialled.

@@ -284,3 +284,36 @@ func counting(t *testing.T) (*atomic.Int32, *httptest.Server) {
 	t.Cleanup(srv.Close)
 	return hits, srv
 }
+
+// What answers in place of a provider may be a proxy that repeats what it was sent.
+func TestUT_18_AnErrorQuotesNothingOfAnAnswerThatIsNotHTTP(t *testing.T) {
+	for name, answer := range map[string]string{
+		"no HTTP at all":     "canary canary canary\r\n\r\n",
+		"a strange status":   "HTTP/1.1 canary OK\r\n\r\n",
+		"a strange header":   "HTTP/1.1 200 OK\r\ncanary\r\n\r\n",
+		"a strange length":   "HTTP/1.1 200 OK\r\nContent-Length: canary\r\n\r\n",
+		"a strange encoding": "HTTP/1.1 200 OK\r\nTransfer-Encoding: canary\r\n\r\n",
+		"a strange chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ncanary\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				_, _ = c.Read(make([]byte, 4096))
+				_, _ = io.WriteString(c, answer)
+			}()
+			_, err = Get(t.Context(), New(Config{AllowPrivate: true, AllowHTTP: true}), "http://"+l.Addr().String()+"/?canary", "*/*", 1<<10)
+			if err == nil || strings.Contains(err.Error(), "canary") {
+				t.Errorf("error %v, want one without a word of the answer", err)
+			}
+		})
+	}
+}

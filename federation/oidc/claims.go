@@ -59,7 +59,7 @@ func (p *Provider) merge(token, info object) (object, error) {
 		a, b := given(token, source), given(info, source)
 		switch {
 		case a != nil && b != nil && !same(a, b):
-			return nil, p.failf(federation.Invalid, "ID token and userinfo do not agree on %s", field)
+			return nil, p.because(federation.ReasonIdentity, "ID token and userinfo do not agree on %s", field)
 		case a != nil:
 			out[field] = a
 		case b != nil:

@@ -45,7 +45,7 @@ type metadata struct {
 func (p *Provider) metadata(ctx context.Context) (*metadata, error) {
 	m, err := p.meta.Get(ctx)
 	if err != nil {
-		return nil, p.fail(federation.Unavailable, fmt.Errorf("metadata: %w", err))
+		return nil, p.fail(federation.Unavailable, federation.Because(federation.ReasonMetadata, fmt.Errorf("metadata: %w", err)))
 	}
 	return m, nil
 }

@@ -46,7 +46,7 @@ func (p *Provider) inner(ctx context.Context, alg, compact string) (string, erro
 	case err == nil:
 		return string(plain), nil
 	case errors.Is(err, keys.ErrClosed), ctx.Err() != nil:
-		return "", p.fail(federation.Unavailable, err)
+		return "", p.fail(federation.Unavailable, federation.Because(federation.ReasonDecryption, err))
 	}
-	return "", p.fail(federation.Invalid, err)
+	return "", p.fail(federation.Invalid, federation.Because(federation.ReasonDecryption, err))
 }

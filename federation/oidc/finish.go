@@ -28,9 +28,15 @@ var errorCode = regexp.MustCompile(`^[a-z_]{1,64}$`)
 // comes before what the answer says, and nothing is sent to the provider before
 // both hold.
 func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byte, answer url.Values) (federation.Login, error) {
+	login, err := p.finish(ctx, r, saved, answer)
+	federation.LogRefused(ctx, p.cfg.Log, p.cfg.ID, err)
+	return login, err
+}
+
+func (p *Provider) finish(ctx context.Context, r federation.Request, saved []byte, answer url.Values) (federation.Login, error) {
 	var pend pending
 	if err := json.Unmarshal(saved, &pend); err != nil || pend.Provider != p.cfg.ID {
-		return federation.Login{}, p.failf(federation.Invalid, "answer to a sign-in that was not started here")
+		return federation.Login{}, p.because(federation.ReasonForeign, "answer to a sign-in that was not started here")
 	}
 	m, err := p.metadata(ctx)
 	if err != nil {
@@ -42,7 +48,7 @@ func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byt
 	}
 	t, err := p.exchange(ctx, m, code, pend.Verifier)
 	if err != nil {
-		return federation.Login{}, err
+		return federation.Login{}, refine(federation.ReasonTokens, err)
 	}
 	if t.id, err = p.inner(ctx, p.cfg.IDTokenEncryptionAlg, t.id); err != nil {
 		return federation.Login{}, err
@@ -57,7 +63,7 @@ func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byt
 	}
 	info, err := p.userInfo(ctx, m, t, login.Subject)
 	if err != nil {
-		return federation.Login{}, err
+		return federation.Login{}, refine(federation.ReasonUserInfo, err)
 	}
 	p.delivered(m, claims, info)
 	if login.Identity, login.Dropped, err = p.identity(claims, info); err != nil {
@@ -72,23 +78,23 @@ func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byt
 func (p *Provider) readAnswer(m *metadata, answer url.Values) (string, error) {
 	for _, name := range []string{"code", "iss", "error", "state"} {
 		if len(answer[name]) > 1 {
-			return "", p.failf(federation.Invalid, "%s occurs twice in the answer", name)
+			return "", p.because(federation.ReasonAnswer, "%s occurs twice in the answer", name)
 		}
 	}
 	if _, ok := answer["iss"]; ok || m.issParameter { // RFC 9207 section 2.4, error responses included
 		if answer.Get("iss") != p.cfg.Issuer {
-			return "", p.failf(federation.Invalid, "answer does not come from this issuer")
+			return "", p.because(federation.ReasonIssuer, "answer does not come from this issuer")
 		}
 	}
 	_, failed := answer["error"]
 	code := answer.Get("code")
 	switch {
 	case failed && code != "":
-		return "", p.failf(federation.Invalid, "answer is an error and a success")
+		return "", p.because(federation.ReasonAnswer, "answer is an error and a success")
 	case failed:
 		return "", p.refusal(answer.Get("error"))
 	case !visible(code, maxCode):
-		return "", p.failf(federation.Invalid, "answer has no usable code")
+		return "", p.because(federation.ReasonAnswer, "answer has no usable code")
 	}
 	return code, nil
 }
@@ -115,7 +121,7 @@ func (p *Provider) refusal(code string) error {
 func (p *Provider) judge(r federation.Request, pend pending, claims object) (federation.Login, error) {
 	subject, _, err := claims.text("sub")
 	if err != nil || !visible(subject, 255) { // OpenID Connect Core section 2
-		return federation.Login{}, p.failf(federation.Invalid, "ID token has no usable sub")
+		return federation.Login{}, p.because(federation.ReasonSubject, "ID token has no usable sub")
 	}
 	level, err := p.level(claims)
 	if err != nil {
@@ -126,7 +132,7 @@ func (p *Provider) judge(r federation.Request, pend pending, claims object) (fed
 	}
 	authTime, present, err := claims.date("auth_time")
 	if err != nil || authTime.After(p.cfg.Now().Add(skew)) {
-		return federation.Login{}, p.failf(federation.Invalid, "auth_time is malformed or in the future")
+		return federation.Login{}, p.because(federation.ReasonAge, "auth_time is malformed or in the future")
 	}
 	if oldest, asked := oldestSignIn(r, pend); asked && (!present || authTime.Before(oldest)) {
 		return federation.Login{}, p.failf(federation.TooOld, "sign-in is older than was asked, or of unknown age")
@@ -153,9 +159,9 @@ func oldestSignIn(r federation.Request, pend pending) (time.Time, bool) {
 // unverified turns an error of a key set into one of ours.
 func (p *Provider) unverified(err error) error {
 	if errors.Is(err, keys.ErrUnavailable) {
-		return p.fail(federation.Unavailable, err)
+		return p.fail(federation.Unavailable, federation.Because(federation.ReasonKeys, err))
 	}
-	return p.fail(federation.Invalid, err)
+	return p.fail(federation.Invalid, federation.Because(federation.ReasonSignature, err))
 }
 
 // identity merges what the ID token and userinfo say and has it read.

@@ -67,7 +67,7 @@ func FuzzIDTokenClaims(f *testing.F) {
 			return
 		}
 		claims := object(m)
-		_ = p.checkIssue(claims)
+		_ = p.checkAudience(claims)
 		_ = checkTimes(claims, p.cfg.Now())
 		_ = p.checkBinding(claims, "access", "code", "n")
 		_, _ = p.judge(federation.Request{ForceLogin: true}, pending{}, claims)

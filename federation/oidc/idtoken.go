@@ -29,30 +29,30 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *metadata, t tokens, cod
 	}
 	// Another kind of token by the same issuer is no ID token (RFC 8725 section 3.11).
 	if typ, err := keys.Typ(t.id); err != nil || typ != "" && typ != "jwt" {
-		return nil, p.failf(federation.Invalid, "ID token is a token of another kind")
+		return nil, p.because(federation.ReasonDocument, "ID token is a token of another kind")
 	}
 	members, err := protocol.Object(payload)
 	if err != nil {
-		return nil, p.fail(federation.Invalid, err)
+		return nil, p.fail(federation.Invalid, federation.Because(federation.ReasonDocument, err))
 	}
 	claims := object(members)
-	if why := p.checkIssue(claims); why != "" {
-		return nil, p.failf(federation.Invalid, "ID token: %s", why)
+	if iss, _, err := claims.text("iss"); err != nil || iss != p.cfg.Issuer {
+		return nil, p.because(federation.ReasonIssuer, "ID token: another issuer")
+	}
+	if why := p.checkAudience(claims); why != "" {
+		return nil, p.because(federation.ReasonAudience, "ID token: %s", why)
 	}
 	if why := checkTimes(claims, p.cfg.Now()); why != "" {
-		return nil, p.failf(federation.Invalid, "ID token: %s", why)
+		return nil, p.because(federation.ReasonTime, "ID token: %s", why)
 	}
 	if why := p.checkBinding(claims, t.access, code, pend.Nonce); why != "" {
-		return nil, p.failf(federation.Invalid, "ID token: %s", why)
+		return nil, p.because(federation.ReasonBinding, "ID token: %s", why)
 	}
 	return claims, nil
 }
 
-// checkIssue says why a token is not from this issuer for us alone, or "".
-func (p *Provider) checkIssue(claims object) string {
-	if iss, _, err := claims.text("iss"); err != nil || iss != p.cfg.Issuer {
-		return "another issuer"
-	}
+// checkAudience says why a token is not for us alone, or "".
+func (p *Provider) checkAudience(claims object) string {
 	audience, err := claims.texts("aud")
 	if err != nil || len(audience) == 0 {
 		return "no audience"
@@ -126,7 +126,7 @@ func halfHash(alg, value string) string {
 func (p *Provider) level(claims object) (protocol.ACR, error) {
 	value, present, err := claims.text("acr")
 	if err != nil {
-		return "", p.failf(federation.Invalid, "acr is not a string")
+		return "", p.because(federation.ReasonLevel, "acr is not a string")
 	}
 	if !present {
 		return protocol.WeakerACR(p.cfg.ACR.Default, p.cfg.ACR.Max), nil

@@ -188,14 +188,14 @@ func (p *Provider) Ready(ctx context.Context) error {
 // the first one asks.
 func (p *Provider) Check(ctx context.Context) error {
 	if _, err := p.meta.RenewAfter(ctx, checkPause); err != nil {
-		return p.fail(federation.Unavailable, fmt.Errorf("metadata: %w", err))
+		return p.fail(federation.Unavailable, federation.Because(federation.ReasonMetadata, fmt.Errorf("metadata: %w", err)))
 	}
 	m, err := p.metadata(ctx)
 	if err != nil {
 		return err
 	}
 	if err := m.keys.Renew(ctx, checkPause); err != nil {
-		return p.fail(federation.Unavailable, fmt.Errorf("keys: %w", err))
+		return p.fail(federation.Unavailable, federation.Because(federation.ReasonKeys, fmt.Errorf("keys: %w", err)))
 	}
 	return nil
 }
@@ -325,4 +325,18 @@ func (p *Provider) fail(kind federation.Kind, err error) *federation.Error {
 // failf is fail with a text. It must not hold anything that a stranger wrote.
 func (p *Provider) failf(kind federation.Kind, format string, args ...any) *federation.Error {
 	return p.fail(kind, fmt.Errorf(format, args...))
+}
+
+// because is failf for an answer that does not verify.
+func (p *Provider) because(reason federation.Reason, format string, args ...any) *federation.Error {
+	return p.fail(federation.Invalid, federation.Because(reason, fmt.Errorf(format, args...)))
+}
+
+// refine gives a reason to an answer that does not verify and has none yet. What cannot
+// be reached and what the provider refused keep theirs, whatever the step.
+func refine(reason federation.Reason, err error) error {
+	if e, ok := errors.AsType[*federation.Error](err); ok && e.Kind == federation.Invalid {
+		return federation.Because(reason, err)
+	}
+	return err
 }

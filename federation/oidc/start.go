@@ -35,6 +35,13 @@ const (
 
 // Start implements federation.Provider.
 func (p *Provider) Start(ctx context.Context, r federation.Request) (federation.Started, error) {
+	started, err := p.start(ctx, r)
+	err = refine(federation.ReasonTokens, err) // a push is answered like a token request
+	federation.LogNotStarted(ctx, p.cfg.Log, p.cfg.ID, err)
+	return started, err
+}
+
+func (p *Provider) start(ctx context.Context, r federation.Request) (federation.Started, error) {
 	if r.State == "" {
 		return federation.Started{}, p.failf(federation.Invalid, "start without state")
 	}

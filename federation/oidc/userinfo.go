@@ -47,7 +47,7 @@ func (p *Provider) userInfo(ctx context.Context, m *metadata, t tokens, subject 
 	}
 	// About another person, or about nobody: a token substitution (section 5.3.2).
 	if sub, _, err := info.text("sub"); err != nil || sub != subject {
-		return nil, p.failf(federation.Invalid, "userinfo is about another subject")
+		return nil, p.because(federation.ReasonSubject, "userinfo is about another subject")
 	}
 	return info, nil
 }

@@ -35,7 +35,7 @@ func (p *Provider) conditions(assertion signed, pend pending) (time.Time, error)
 func (p *Provider) audience(el *etree.Element) error {
 	c, err := one(el, nsAssertion, "Conditions")
 	if err != nil {
-		return err
+		return federation.Because(federation.ReasonAudience, err)
 	}
 	if err := only(c, nsAssertion+" AudienceRestriction", nsAssertion+" OneTimeUse", nsAssertion+" ProxyRestriction"); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (p *Provider) audience(el *etree.Element) error {
 	}
 	restrictions := children(c, nsAssertion, "AudienceRestriction")
 	if len(restrictions) == 0 {
-		return errors.New("assertion is for no audience")
+		return federation.Because(federation.ReasonAudience, errors.New("assertion is for no audience"))
 	}
 	for _, r := range restrictions {
 		ours := false
@@ -54,7 +54,7 @@ func (p *Provider) audience(el *etree.Element) error {
 			ours = ours || err == nil && strings.Trim(name, " \t\r\n") == p.cfg.OurEntityID
 		}
 		if !ours {
-			return errors.New("assertion is for another audience")
+			return federation.Because(federation.ReasonAudience, errors.New("assertion is for another audience"))
 		}
 	}
 	return nil
@@ -65,11 +65,11 @@ func (p *Provider) period(el *etree.Element) error {
 	now := p.cfg.Now()
 	from, given, err := instant(el, "NotBefore")
 	if err != nil || given && now.Add(skew).Before(from) {
-		return errors.New(el.Tag + ": not valid yet, or malformed")
+		return federation.Because(federation.ReasonTime, errors.New(el.Tag+": not valid yet, or malformed"))
 	}
 	until, given, err := instant(el, "NotOnOrAfter")
 	if err != nil || given && !now.Add(-skew).Before(until) {
-		return errors.New(el.Tag + ": not valid any more, or malformed")
+		return federation.Because(federation.ReasonTime, errors.New(el.Tag+": not valid any more, or malformed"))
 	}
 	return nil
 }
@@ -85,36 +85,36 @@ func (p *Provider) confirmation(el *etree.Element, pend pending) (time.Time, err
 		return time.Time{}, err
 	}
 	if m, _ := attr(c, "Method"); m != bearer {
-		return time.Time{}, errors.New("assertion is not for its bearer")
+		return time.Time{}, federation.Because(federation.ReasonAudience, errors.New("assertion is not for its bearer"))
 	}
 	data, err := one(c, nsAssertion, "SubjectConfirmationData")
 	if err != nil {
 		return time.Time{}, err
 	}
 	if to, _ := attr(data, "Recipient"); to != p.cfg.ACS {
-		return time.Time{}, errors.New("assertion is for another recipient")
+		return time.Time{}, federation.Because(federation.ReasonAudience, errors.New("assertion is for another recipient"))
 	}
 	if request, _ := attr(data, "InResponseTo"); subtle.ConstantTimeCompare([]byte(request), []byte(pend.Request)) != 1 {
-		return time.Time{}, errors.New("assertion is not about this request")
+		return time.Time{}, federation.Because(federation.ReasonBinding, errors.New("assertion is not about this request"))
 	}
 	if err := p.period(data); err != nil {
 		return time.Time{}, err
 	}
 	until, given, err := instant(data, "NotOnOrAfter")
 	if err != nil || !given || until.After(p.cfg.Now().Add(longest)) {
-		return time.Time{}, errors.New("assertion has no end, or one that is too far away")
+		return time.Time{}, federation.Because(federation.ReasonTime, errors.New("assertion has no end, or one that is too far away"))
 	}
 	return until.Add(skew + time.Second), nil
 }
 
 // judge holds the sign-in against what was asked for: its level and its age.
 func (p *Provider) judge(r federation.Request, pend pending, assertion signed) (federation.Login, error) {
-	fail := func(kind federation.Kind, err error) (federation.Login, error) {
-		return federation.Login{}, p.fail(kind, err)
+	fail := func(reason federation.Reason, err error) (federation.Login, error) {
+		return federation.Login{}, p.because(reason, err)
 	}
 	statement, err := one(assertion.el, nsAssertion, "AuthnStatement")
 	if err != nil {
-		return fail(federation.Invalid, err)
+		return fail(federation.ReasonDocument, err)
 	}
 	level, err := p.level(statement)
 	if err != nil {
@@ -124,14 +124,14 @@ func (p *Provider) judge(r federation.Request, pend pending, assertion signed) (
 		return federation.Login{}, p.failf(federation.TooWeak, "sign-in does not reach %s", r.MinACR)
 	}
 	if until, given, err := instant(statement, "SessionNotOnOrAfter"); err != nil || given && !p.cfg.Now().Add(-skew).Before(until) {
-		return fail(federation.Invalid, errors.New("session there is over, or its end malformed"))
+		return fail(federation.ReasonTime, errors.New("session there is over, or its end malformed"))
 	}
 	at, given, err := instant(statement, "AuthnInstant")
 	if err != nil || !given || at.After(p.cfg.Now().Add(skew)) {
-		return fail(federation.Invalid, errors.New("AuthnInstant is missing, malformed or in the future"))
+		return fail(federation.ReasonAge, errors.New("AuthnInstant is missing, malformed or in the future"))
 	}
 	if oldest, asked := oldestSignIn(r, pend); asked && at.Before(oldest) {
-		return fail(federation.TooOld, errors.New("sign-in is older than was asked"))
+		return federation.Login{}, p.failf(federation.TooOld, "sign-in is older than was asked")
 	}
 	return federation.Login{Provider: p.cfg.ID, Issuer: p.cfg.EntityID, ACR: level, AuthTime: at.Truncate(time.Second)}, nil
 }
@@ -141,18 +141,18 @@ func (p *Provider) judge(r federation.Request, pend pending, assertion signed) (
 func (p *Provider) level(statement *etree.Element) (protocol.ACR, error) {
 	context, err := one(statement, nsAssertion, "AuthnContext")
 	if err != nil {
-		return "", p.fail(federation.Invalid, err)
+		return "", p.because(federation.ReasonLevel, err)
 	}
 	classes := children(context, nsAssertion, "AuthnContextClassRef")
 	if len(classes) > 1 {
-		return "", p.failf(federation.Invalid, "sign-in has several authentication contexts")
+		return "", p.because(federation.ReasonLevel, errors.New("sign-in has several authentication contexts"))
 	}
 	if len(classes) == 0 {
 		return "", p.failf(federation.TooWeak, "sign-in has no authentication context class")
 	}
 	class, err := text(classes[0])
 	if err != nil {
-		return "", p.fail(federation.Invalid, err)
+		return "", p.because(federation.ReasonLevel, err)
 	}
 	level, known := p.cfg.ACR.Map[strings.Trim(class, " \t\r\n")]
 	if !known {
@@ -185,7 +185,7 @@ func (p *Provider) subject(assertion signed, given attributes) (string, error) {
 	case p.cfg.Schema.Civil:
 		return "", nil
 	}
-	return "", p.fail(federation.Invalid, err)
+	return "", p.because(federation.ReasonSubject, err)
 }
 
 func (p *Provider) accountName(assertion signed, given attributes) (string, error) {

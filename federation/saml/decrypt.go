@@ -36,41 +36,41 @@ func contents() map[string]content {
 // whole is the verified response around it, nil if that is not signed.
 func (p *Provider) decrypt(ctx context.Context, el *etree.Element, whole *signed) (*etree.Element, error) {
 	if err := only(el, nsEncrypt+" EncryptedData", nsEncrypt+" EncryptedKey"); err != nil {
-		return nil, p.fail(federation.Invalid, err)
+		return nil, p.because(federation.ReasonDecryption, err)
 	}
 	data, err := one(el, nsEncrypt, "EncryptedData")
 	if err != nil {
-		return nil, p.fail(federation.Invalid, err)
+		return nil, p.because(federation.ReasonDecryption, err)
 	}
 	how, ok := contents()[algorithm(data)]
 	if !ok || how.altered && (!p.cfg.AllowCBC || whole == nil) {
-		return nil, p.failf(federation.Invalid, "assertion is not encrypted with AES-GCM, or with CBC where that is allowed and the response signed")
+		return nil, p.because(federation.ReasonDecryption, errors.New("assertion is not encrypted with AES-GCM, or with CBC where that is allowed and the response signed"))
 	}
 	wrapped, o, err := transported(el, data)
 	if err != nil {
-		return nil, p.fail(federation.Invalid, err)
+		return nil, p.because(federation.ReasonDecryption, err)
 	}
 	key, err := p.cfg.Keys.UnwrapSAMLKey(ctx, wrapped, o)
 	if errors.Is(err, keys.ErrSealed) {
-		return nil, p.failf(federation.Invalid, "assertion is not encrypted to a key of ours")
+		return nil, p.because(federation.ReasonDecryption, errors.New("assertion is not encrypted to a key of ours"))
 	}
 	if err != nil {
 		return nil, err // nobody knows what is inside
 	}
 	sealed, err := cipherValue(data)
 	if err != nil {
-		return nil, p.fail(federation.Invalid, err)
+		return nil, p.because(federation.ReasonDecryption, err)
 	}
 	if len(key) != how.size {
-		return nil, p.fail(federation.Invalid, errOpen)
+		return nil, p.because(federation.ReasonDecryption, errOpen)
 	}
 	plain, err := how.open(key, sealed)
 	if err != nil {
-		return nil, p.fail(federation.Invalid, err)
+		return nil, p.because(federation.ReasonDecryption, err)
 	}
 	root, err := parse(plain)
 	if err != nil {
-		return nil, p.fail(federation.Invalid, err)
+		return nil, p.because(federation.ReasonDecryption, err)
 	}
 	return root, nil
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"strings"
 	"time"
@@ -42,17 +41,14 @@ const (
 // assertion was used before.
 func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byte, answer url.Values) (federation.Login, error) {
 	login, err := p.finish(ctx, r, saved, answer)
-	if e, ok := errors.AsType[*federation.Error](err); ok {
-		p.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "provider's answer refused",
-			slog.String("provider", string(p.cfg.ID)), slog.String("why", e.Err.Error()))
-	}
+	federation.LogRefused(ctx, p.cfg.Log, p.cfg.ID, err)
 	return login, err
 }
 
 func (p *Provider) finish(ctx context.Context, r federation.Request, saved []byte, answer url.Values) (federation.Login, error) {
 	var pend pending
 	if err := json.Unmarshal(saved, &pend); err != nil || pend.Provider != p.cfg.ID || pend.Request == "" {
-		return federation.Login{}, p.failf(federation.Invalid, "answer to a sign-in that was not started here")
+		return federation.Login{}, p.because(federation.ReasonForeign, errors.New("answer to a sign-in that was not started here"))
 	}
 	m, err := p.metadata(ctx)
 	if err != nil {
@@ -63,7 +59,7 @@ func (p *Provider) finish(ctx context.Context, r federation.Request, saved []byt
 		return federation.Login{}, err
 	}
 	if err := p.response(root, pend); err != nil {
-		return federation.Login{}, p.fail(federation.Invalid, err)
+		return federation.Login{}, p.because(federation.ReasonDocument, err)
 	}
 	if err := p.status(root, m); err != nil {
 		return federation.Login{}, err
@@ -83,7 +79,7 @@ func (p *Provider) finish(ctx context.Context, r federation.Request, saved []byt
 func (p *Provider) accept(ctx context.Context, r federation.Request, pend pending, assertion signed) (federation.Login, error) {
 	until, err := p.conditions(assertion, pend)
 	if err != nil {
-		return federation.Login{}, p.fail(federation.Invalid, err)
+		return federation.Login{}, p.because(federation.ReasonDocument, err)
 	}
 	login, err := p.judge(r, pend, assertion)
 	if err != nil {
@@ -91,7 +87,7 @@ func (p *Provider) accept(ctx context.Context, r federation.Request, pend pendin
 	}
 	given, err := readAttributes(assertion)
 	if err != nil {
-		return federation.Login{}, p.fail(federation.Invalid, err)
+		return federation.Login{}, p.because(federation.ReasonIdentity, err)
 	}
 	if login.Subject, err = p.subject(assertion, given); err != nil {
 		return federation.Login{}, err
@@ -107,7 +103,7 @@ func (p *Provider) accept(ctx context.Context, r federation.Request, pend pendin
 		return federation.Login{}, fmt.Errorf("provider %s: remember an assertion: %w", p.cfg.ID, err)
 	}
 	if !first {
-		return federation.Login{}, p.failf(federation.Invalid, "assertion was used before")
+		return federation.Login{}, p.because(federation.ReasonReplayed, errors.New("assertion was used before"))
 	}
 	return login, nil
 }
@@ -116,22 +112,22 @@ func (p *Provider) accept(ctx context.Context, r federation.Request, pend pendin
 // parameters, so a response by HTTP-Redirect is refused.
 func (p *Provider) readAnswer(r federation.Request, answer url.Values) (*etree.Element, error) {
 	if len(answer) != 2 || len(answer[parameterName]) != 1 || len(answer[relayName]) != 1 {
-		return nil, p.failf(federation.Invalid, "answer is not one response by HTTP-POST")
+		return nil, p.because(federation.ReasonAnswer, errors.New("answer is not one response by HTTP-POST"))
 	}
 	if subtle.ConstantTimeCompare([]byte(answer.Get(relayName)), []byte(r.State)) != 1 {
-		return nil, p.failf(federation.Invalid, "answer has another RelayState")
+		return nil, p.because(federation.ReasonBinding, errors.New("answer has another RelayState"))
 	}
 	encoded := answer.Get(parameterName)
 	if len(encoded) > base64.StdEncoding.EncodedLen(maxDocument)*80/76 { // with line ends
-		return nil, p.failf(federation.Invalid, "response is too large")
+		return nil, p.because(federation.ReasonDocument, errors.New("response is too large"))
 	}
 	raw, err := unbase64(encoded)
 	if err != nil {
-		return nil, p.fail(federation.Invalid, err)
+		return nil, p.because(federation.ReasonDocument, err)
 	}
 	root, err := parse(raw)
 	if err != nil {
-		return nil, p.fail(federation.Invalid, err)
+		return nil, p.because(federation.ReasonDocument, err)
 	}
 	return root, nil
 }
@@ -151,10 +147,10 @@ func (p *Provider) response(root *etree.Element, pend pending) error {
 		return err
 	}
 	if to, _ := attr(root, "Destination"); to != p.cfg.ACS {
-		return errors.New("response is meant for another address")
+		return federation.Because(federation.ReasonAudience, errors.New("response is meant for another address"))
 	}
 	if request, _ := attr(root, "InResponseTo"); subtle.ConstantTimeCompare([]byte(request), []byte(pend.Request)) != 1 {
-		return errors.New("response is not to this request")
+		return federation.Because(federation.ReasonBinding, errors.New("response is not to this request"))
 	}
 	return nil
 }
@@ -169,20 +165,20 @@ func (p *Provider) header(el *etree.Element, pend pending) error {
 	}
 	issuer, err := one(el, nsAssertion, "Issuer")
 	if err != nil {
-		return err
+		return federation.Because(federation.ReasonIssuer, err)
 	}
 	if format, given := attr(issuer, "Format"); given && format != formatEntity {
-		return errors.New("issuer is not an entity")
+		return federation.Because(federation.ReasonIssuer, errors.New("issuer is not an entity"))
 	}
 	if name, err := text(issuer); err != nil || strings.Trim(name, " \t\r\n") != p.cfg.EntityID {
-		return errors.New("issuer is not this provider")
+		return federation.Because(federation.ReasonIssuer, errors.New("issuer is not this provider"))
 	}
 	at, given, err := instant(el, "IssueInstant")
 	switch {
 	case err != nil:
-		return err
+		return federation.Because(federation.ReasonTime, err)
 	case !given || at.After(p.cfg.Now().Add(skew)) || at.Before(time.Unix(pend.Started, 0).Add(-skew)):
-		return errors.New("issued before it was asked for, or in the future")
+		return federation.Because(federation.ReasonTime, errors.New("issued before it was asked for, or in the future"))
 	}
 	return nil
 }
@@ -193,11 +189,11 @@ func (p *Provider) header(el *etree.Element, pend pending) error {
 func (p *Provider) status(root *etree.Element, m *metadata) error {
 	el, err := one(root, nsProtocol, "Status")
 	if err != nil {
-		return p.fail(federation.Invalid, err)
+		return p.because(federation.ReasonDocument, err)
 	}
 	code, err := one(el, nsProtocol, "StatusCode")
 	if err != nil {
-		return p.fail(federation.Invalid, err)
+		return p.because(federation.ReasonDocument, err)
 	}
 	top, _ := attr(code, "Value")
 	if top == statusPrefix+"Success" {
@@ -205,11 +201,11 @@ func (p *Provider) status(root *etree.Element, m *metadata) error {
 	}
 	if len(children(root, nsSignature, "Signature")) > 0 {
 		if _, err := verify(root, m.keys); err != nil {
-			return p.fail(federation.Invalid, err)
+			return p.because(federation.ReasonSignature, err)
 		}
 	}
 	if count(root, nsAssertion, "Assertion")+count(root, nsAssertion, "EncryptedAssertion") > 0 {
-		return p.failf(federation.Invalid, "response is an error and a success")
+		return p.because(federation.ReasonAssertions, errors.New("response is an error and a success"))
 	}
 	detail := ""
 	for _, sub := range children(code, nsProtocol, "StatusCode") {
@@ -236,10 +232,10 @@ func (p *Provider) refusal(top, detail string) error {
 // assertion returns the one assertion, verified: itself signed, or part of a signed
 // response. Every signature that is there must hold.
 func (p *Provider) assertion(ctx context.Context, root *etree.Element, m *metadata) (signed, error) {
-	fail := func(err error) (signed, error) { return signed{}, p.fail(federation.Invalid, err) }
+	fail := func(err error) (signed, error) { return signed{}, p.because(federation.ReasonSignature, err) }
 	plain, sealed := children(root, nsAssertion, "Assertion"), children(root, nsAssertion, "EncryptedAssertion")
 	if len(plain)+len(sealed) != 1 || count(root, nsAssertion, "Assertion")+count(root, nsAssertion, "EncryptedAssertion") != 1 {
-		return fail(errors.New("response has not exactly one assertion"))
+		return fail(federation.Because(federation.ReasonAssertions, errors.New("response has not exactly one assertion")))
 	}
 	whole, err := envelope(root, m)
 	if err != nil {
@@ -247,7 +243,7 @@ func (p *Provider) assertion(ctx context.Context, root *etree.Element, m *metada
 	}
 	if len(plain) == 1 {
 		if p.cfg.RequireEncryption {
-			return fail(errors.New("assertion is not encrypted"))
+			return fail(federation.Because(federation.ReasonDecryption, errors.New("assertion is not encrypted")))
 		}
 		a, err := trusted(plain[0], whole, root, m)
 		if err != nil {
@@ -263,7 +259,7 @@ func (p *Provider) assertion(ctx context.Context, root *etree.Element, m *metada
 		return signed{}, err
 	}
 	if !is(el, nsAssertion, "Assertion") || count(el, nsAssertion, "Assertion") != 1 || count(el, nsAssertion, "EncryptedAssertion") != 0 {
-		return fail(errors.New("what was encrypted is not exactly one assertion"))
+		return fail(federation.Because(federation.ReasonAssertions, errors.New("what was encrypted is not exactly one assertion")))
 	}
 	// Its own signature is required: that of the response is over the ciphertext, and
 	// whoever signs a ciphertext need not know what is in it.

@@ -45,15 +45,15 @@ type metadata struct {
 func (p *Provider) metadata(ctx context.Context) (*metadata, error) {
 	m, err := p.meta.Get(ctx)
 	if err != nil {
-		return nil, p.fail(federation.Unavailable, fmt.Errorf("metadata: %w", err))
+		return nil, p.fail(federation.Unavailable, federation.Because(federation.ReasonMetadata, fmt.Errorf("metadata: %w", err)))
 	}
 	if m.expired(p.cfg.Now()) { // then what there is now is worth waiting for
 		if m, err = p.meta.RenewAfter(ctx, metadataRetry); err != nil {
-			return nil, p.fail(federation.Unavailable, fmt.Errorf("metadata: %w", err))
+			return nil, p.fail(federation.Unavailable, federation.Because(federation.ReasonMetadata, fmt.Errorf("metadata: %w", err)))
 		}
 	}
 	if m == nil || m.expired(p.cfg.Now()) {
-		return nil, p.failf(federation.Unavailable, "metadata: has expired")
+		return nil, p.fail(federation.Unavailable, federation.Because(federation.ReasonMetadata, errors.New("metadata: has expired")))
 	}
 	return m, nil
 }

@@ -235,3 +235,9 @@ func (p *Provider) fail(kind federation.Kind, err error) *federation.Error {
 func (p *Provider) failf(kind federation.Kind, format string, args ...any) *federation.Error {
 	return p.fail(kind, fmt.Errorf(format, args...))
 }
+
+// because is fail for an answer that does not verify. A reason that err has already
+// stands.
+func (p *Provider) because(reason federation.Reason, err error) *federation.Error {
+	return p.fail(federation.Invalid, federation.Because(reason, err))
+}

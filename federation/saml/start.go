@@ -36,6 +36,12 @@ type pending struct {
 // Start implements federation.Provider. Nothing in the request tells which service
 // the person came from.
 func (p *Provider) Start(ctx context.Context, r federation.Request) (federation.Started, error) {
+	started, err := p.start(ctx, r)
+	federation.LogNotStarted(ctx, p.cfg.Log, p.cfg.ID, err)
+	return started, err
+}
+
+func (p *Provider) start(ctx context.Context, r federation.Request) (federation.Started, error) {
 	if r.State == "" || len(r.State) > maxRelayState {
 		return federation.Started{}, p.failf(federation.Invalid, "start without a state that fits RelayState")
 	}
