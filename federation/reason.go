@@ -112,6 +112,13 @@ func LogNotStarted(ctx context.Context, log *slog.Logger, id protocol.ProviderID
 	}
 }
 
+// LogLogoutRefused is LogRefused for a message that says a session has ended.
+func LogLogoutRefused(ctx context.Context, log *slog.Logger, id protocol.ProviderID, err error) {
+	if e, ok := errors.AsType[*Error](err); ok {
+		log.LogAttrs(ctx, e.level(), "provider's logout message refused", reasonAttrs(id, e, err)...)
+	}
+}
+
 func (e *Error) level() slog.Level {
 	if e.Kind == Cancelled { // nobody's fault
 		return slog.LevelInfo

@@ -20,14 +20,13 @@ type identityProvider struct {
 	leave          func(x *cell, p *page) *page // one page of its logout
 	asksWho        func(p *page) bool           // it asks who she is: nobody is signed in there
 
-	cannotRefuse, cannotLeave string // why not, where it cannot
-	keepsHer                  string // why she does not come back from its logout
+	cannotRefuse string // why not, where it cannot
+	keepsHer     string // why she does not come back from its logout
 }
 
 // What the counterparts cannot do, as docs/interop.md says it too.
 const (
 	samlCannotRefuse = "SimpleSAMLphp asks for no consent unless its own module is set up for it: she refuses at the broker."
-	samlCannotLeave  = "Nobody is sent to a SAML provider to log out: its session stays."
 	lemonKeepsHer    = "LemonLDAP::NG 2.16 ends its session, but after a sign-in with its consent page it forgets where she comes from: she goes back in her browser."
 	apacheCannotRead = "mod_auth_openidc 2.4.12 takes an error that comes with iss (RFC 9207) for a request of another kind: it refuses it, without naming the error."
 	rubyCannotHint   = "omniauth_openid_connect 0.10 logs out without id_token_hint: the broker's page asks, and she does not come back."
@@ -138,7 +137,7 @@ func simpleProvider(t *testing.T) *identityProvider {
 			}
 			return x.c.submit(p, url.Values{"username": {"camille"}, "password": {"any"}})
 		},
-		cannotRefuse: samlCannotRefuse, cannotLeave: samlCannotLeave, leave: nobody,
+		cannotRefuse: samlCannotRefuse, leave: nobody,
 		asksWho: func(p *page) bool { return p.field("username") != nil },
 	}
 }

@@ -24,8 +24,14 @@ var _ federation.Teller = (*Provider)(nil)
 // Told implements federation.Teller: it verifies a logout token (OpenID Connect
 // Back-Channel Logout section 2.6), as strictly as an ID token and by the same keys.
 func (p *Provider) Told(ctx context.Context, token string) (federation.Ended, error) {
+	ended, err := p.told(ctx, token)
+	federation.LogLogoutRefused(ctx, p.cfg.Log, p.cfg.ID, err)
+	return ended, err
+}
+
+func (p *Provider) told(ctx context.Context, token string) (federation.Ended, error) {
 	if len(token) > maxLogoutToken {
-		return federation.Ended{}, p.failf(federation.Invalid, "logout token is too long")
+		return federation.Ended{}, p.because(federation.ReasonAnswer, "logout token is too long")
 	}
 	// Unlike an ID token, one in clear will do where encryption was agreed upon: it
 	// holds nothing but names, and the signature is what counts.
@@ -38,7 +44,7 @@ func (p *Provider) Told(ctx context.Context, token string) (federation.Ended, er
 	// Before any fetch: an ID token is no logout token (RFC 8725 section 3.11), nor is
 	// the other way round.
 	if typ, err := keys.Typ(token); err != nil || typ != "" && typ != "jwt" && typ != "logout+jwt" {
-		return federation.Ended{}, p.failf(federation.Invalid, "logout token is a token of another kind")
+		return federation.Ended{}, p.because(federation.ReasonDocument, "logout token is a token of another kind")
 	}
 	m, err := p.metadata(ctx)
 	if err != nil {
@@ -50,24 +56,32 @@ func (p *Provider) Told(ctx context.Context, token string) (federation.Ended, er
 	}
 	members, err := protocol.Object(payload)
 	if err != nil {
-		return federation.Ended{}, p.fail(federation.Invalid, err)
+		return federation.Ended{}, p.fail(federation.Invalid, federation.Because(federation.ReasonDocument, err))
 	}
-	ended, why := p.readLogout(object(members))
+	return p.believe(object(members))
+}
+
+// believe judges what a logout token says whose signature holds.
+func (p *Provider) believe(claims object) (federation.Ended, error) {
+	if iss, _, err := claims.text("iss"); err != nil || iss != p.cfg.Issuer {
+		return federation.Ended{}, p.because(federation.ReasonIssuer, "logout token: another issuer")
+	}
+	if why := p.checkAudience(claims); why != "" {
+		return federation.Ended{}, p.because(federation.ReasonAudience, "logout token: %s", why)
+	}
+	if why := checkTimes(claims, p.cfg.Now()); why != "" {
+		return federation.Ended{}, p.because(federation.ReasonTime, "logout token: %s", why)
+	}
+	ended, why := readLogout(claims)
 	if why != "" {
-		return federation.Ended{}, p.failf(federation.Invalid, "logout token: %s", why)
+		return federation.Ended{}, p.because(federation.ReasonDocument, "logout token: %s", why)
 	}
 	return ended, nil
 }
 
-// readLogout reads a logout token whose signature holds, or says why it will not do.
-func (p *Provider) readLogout(claims object) (federation.Ended, string) {
+// readLogout reads a logout token that is for us and of now, or says why it will not do.
+func readLogout(claims object) (federation.Ended, string) {
 	none := federation.Ended{}
-	if why := p.checkIssue(claims); why != "" {
-		return none, why
-	}
-	if why := checkTimes(claims, p.cfg.Now()); why != "" {
-		return none, why
-	}
 	if _, nonce := claims["nonce"]; nonce {
 		return none, "has a nonce" // it is an ID token
 	}

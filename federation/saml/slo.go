@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/url"
 	"strings"
 	"time"
@@ -166,10 +165,7 @@ func (p *Provider) redirect(ctx context.Context, doc *etree.Document, name strin
 // Logout implements federation.Partner.
 func (p *Provider) Logout(ctx context.Context, query string, form url.Values) (federation.LogoutMessage, error) {
 	out, err := p.logout(ctx, query, form)
-	if e, ok := errors.AsType[*federation.Error](err); ok {
-		p.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "provider's logout message refused",
-			slog.String("provider", string(p.cfg.ID)), slog.String("why", e.Err.Error()))
-	}
+	federation.LogLogoutRefused(ctx, p.cfg.Log, p.cfg.ID, err)
 	return out, err
 }
 
@@ -185,7 +181,7 @@ func (p *Provider) logout(ctx context.Context, query string, form url.Values) (f
 	}
 	root, relay, err := read()
 	if err != nil {
-		return none, p.fail(federation.Invalid, err)
+		return none, p.because(federation.ReasonAnswer, err)
 	}
 	out := federation.LogoutMessage{Relay: relay}
 	if is(root, nsProtocol, "LogoutResponse") {
@@ -194,7 +190,7 @@ func (p *Provider) logout(ctx context.Context, query string, form url.Values) (f
 		out.Ended, err = p.logoutRequest(root)
 	}
 	if err != nil {
-		return none, p.fail(federation.Invalid, err)
+		return none, p.because(federation.ReasonDocument, err)
 	}
 	return out, nil
 }
@@ -226,11 +222,11 @@ func postedLogout(form url.Values, m *metadata) (*etree.Element, string, error) 
 		return nil, "", err
 	}
 	if count(root, nsSignature, "Signature") != 1 {
-		return nil, "", errors.New("message has not exactly one signature")
+		return nil, "", federation.Because(federation.ReasonSignature, errors.New("message has not exactly one signature"))
 	}
 	vouched, err := verify(root, m.keys)
 	if err != nil {
-		return nil, "", err
+		return nil, "", federation.Because(federation.ReasonSignature, err)
 	}
 	return vouched.el, form.Get(relayName), nil
 }
@@ -269,7 +265,7 @@ func redirectedLogout(query string, m *metadata) (*etree.Element, string, error)
 	}
 	signedText += "&" + raw["SigAlg"]
 	if err := m.vouchesFor(signedText, plain["SigAlg"], plain["Signature"]); err != nil {
-		return nil, "", err
+		return nil, "", federation.Because(federation.ReasonSignature, err)
 	}
 	root, err := inflated(plain[name])
 	if err != nil {
@@ -279,7 +275,7 @@ func redirectedLogout(query string, m *metadata) (*etree.Element, string, error)
 		return nil, "", err
 	}
 	if count(root, nsSignature, "Signature") != 0 { // section 3.4.4.1: it is to be taken out
-		return nil, "", errors.New("message has a second signature")
+		return nil, "", federation.Because(federation.ReasonSignature, errors.New("message has a second signature"))
 	}
 	return root, plain[relayName], nil
 }
