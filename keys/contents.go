@@ -34,7 +34,12 @@ const (
 	ForServices  Use = ""          // tokens and answers for services, published at /jwks
 	ForProviders Use = "providers" // our client assertions towards identity providers
 	ForSAML      Use = "saml"      // see saml.go; never in a JWKS, never in a signer
+
+	ForCheckpoints Use = "checkpoints" // see checkpoint.go; likewise
 )
+
+// inFile reports whether keys for u lie in the file even where there is a signer.
+func (u Use) inFile() bool { return u == ForSAML || u == ForCheckpoints }
 
 // slot is where one key is active and one is next.
 type slot struct {
@@ -115,12 +120,12 @@ func (c *contents) secrets() {
 
 // complete makes the keys that are missing in slots. Where a signer is to hold
 // the keys, a next key whose private part lies in the file makes room for one that
-// the signer holds: it has never signed anything. Those for SAML stay in the file.
+// the signer holds: it has never signed anything. See Use.inFile for what stays.
 func (c *contents) complete(slots []slot, make maker, inSigner bool, now time.Time) error {
 	for _, at := range slots {
 		for _, s := range []State{Active, Next} {
 			old := c.find(at, s)
-			if old != nil && (s == Active || !inSigner || old.InSigner || at.use == ForSAML) {
+			if old != nil && (s == Active || !inSigner || old.InSigner || at.use.inFile()) {
 				continue
 			}
 			k, err := make(c, at.alg)

@@ -38,7 +38,7 @@ func (r *Ring) maker(ctx context.Context) maker {
 		return generate
 	}
 	return func(c *contents, alg string) (signingKey, error) {
-		if slices.Contains(samlAlgorithms(), alg) {
+		if alg == NoteSigning || slices.Contains(samlAlgorithms(), alg) {
 			return generate(c, alg)
 		}
 		return r.obtain(ctx, c, alg)

@@ -24,8 +24,9 @@ import (
 // each change of the file makes a new one.
 type holding struct {
 	contents contents
-	signers  map[slot]*signing // the active keys, but those of SAML
+	signers  map[slot]*signing // the active keys, but those of Use.inFile
 	saml     samlKeys
+	notary   *notary // signs checkpoints; nil: nothing does
 	sealing  [sealIDSize]byte // id of the secret that seals
 	secrets  map[[sealIDSize]byte][]byte
 	derived  sync.Map // label → [32]byte
@@ -65,13 +66,16 @@ func (r *Ring) newHolding(c contents, now time.Time) (*holding, error) {
 		case err != nil:
 		case k.Use == ForSAML:
 			err = h.saml.hold(k)
+		case k.Use == ForCheckpoints && k.State == Active:
+			err = h.notarise(k)
+		case k.Use == ForCheckpoints:
 		case k.State == Active:
 			err = h.sign(k, key, r)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", k.KID, err)
 		}
-		if k.Use != ForSAML && h.publishes(k, now, r.cfg.Retention) {
+		if !k.Use.inFile() && h.publishes(k, now, r.cfg.Retention) {
 			public[k.Use] = append(public[k.Use], jose.JSONWebKey{Key: key, KeyID: k.KID, Algorithm: k.Alg, Use: "sig"})
 		}
 	}
@@ -134,7 +138,7 @@ func (k signingKey) check() (crypto.PublicKey, error) {
 		return nil, errors.New("key id is not the thumbprint")
 	}
 	switch k.Use {
-	case ForServices, ForProviders, ForSAML:
+	case ForServices, ForProviders, ForSAML, ForCheckpoints:
 	default:
 		return nil, errors.New("unknown use")
 	}
@@ -142,8 +146,11 @@ func (k signingKey) check() (crypto.PublicKey, error) {
 	if forSAML := slices.Contains(samlAlgorithms(), k.Alg); forSAML != (k.Use == ForSAML) {
 		return nil, errors.New("its algorithm is not for its use")
 	}
-	if k.InSigner && k.Use == ForSAML {
-		return nil, errors.New("a key for SAML does not lie in a signer")
+	if (k.Alg == NoteSigning) != (k.Use == ForCheckpoints) {
+		return nil, errors.New("its algorithm is not for its use")
+	}
+	if k.InSigner && k.Use.inFile() {
+		return nil, errors.New("a key of this use does not lie in a signer")
 	}
 	switch k.State {
 	case Next, Active:
@@ -168,7 +175,7 @@ func suits(public crypto.PublicKey, alg string) bool {
 	case *ecdsa.PublicKey:
 		return alg == es256 && key.Curve == elliptic.P256()
 	case ed25519.PublicKey:
-		return alg == edDSA
+		return alg == edDSA || alg == NoteSigning
 	case *rsa.PublicKey:
 		return (alg == ps256 || alg == rs256 || alg == SAMLSigning || alg == SAMLDecryption) && key.N.BitLen() >= rsaBits
 	}
@@ -252,10 +259,14 @@ func (r *Ring) Keys() []Description {
 	}
 	list := make([]Description, len(h.contents.Signing))
 	for i, k := range h.contents.Signing {
-		list[i] = Description{
-			KID: k.KID, Alg: k.Alg, Use: k.Use, InSigner: k.InSigner, State: k.State,
-			Created: k.Created, Activated: k.Activated, Ended: k.Ended,
-		}
+		list[i] = k.describe()
 	}
 	return list
+}
+
+func (k signingKey) describe() Description {
+	return Description{
+		KID: k.KID, Alg: k.Alg, Use: k.Use, InSigner: k.InSigner, State: k.State,
+		Created: k.Created, Activated: k.Activated, Ended: k.Ended,
+	}
 }

@@ -48,6 +48,9 @@ type Config struct {
 	// SAML is whether to have the keys for SAML providers, SAMLSigning and
 	// SAMLDecryption. They lie in the file, whatever Signer is.
 	SAML bool
+	// Checkpoints is whether to have the keys that sign the audit log's tree
+	// (ForCheckpoints). They lie in the file, whatever Signer is.
+	Checkpoints bool
 	// Signer, if not nil, holds the private parts of all other keys that are made
 	// from now on; it has no EdDSA. The secrets for deriving and sealing stay in the
 	// file. It need not be reachable: what it does not answer fails with
@@ -75,6 +78,9 @@ func (c Config) slots() []slot {
 		for _, alg := range samlAlgorithms() {
 			list = append(list, slot{ForSAML, alg})
 		}
+	}
+	if c.Checkpoints {
+		list = append(list, slot{ForCheckpoints, NoteSigning})
 	}
 	return list
 }
@@ -205,12 +211,12 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 }
 
 // fill makes what is missing in slots, as far as the signer can be reached: first
-// the keys for SAML, which need none.
+// the keys of the file, which need none.
 func (r *Ring) fill(ctx context.Context, c *contents, slots []slot) error {
 	var first, others []slot
 	for _, at := range slots {
 		switch {
-		case at.use == ForSAML:
+		case at.use.inFile():
 			first = append(first, at)
 		case r.cfg.Signer == nil || inSigners(at.alg):
 			others = append(others, at)
