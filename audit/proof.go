@@ -100,9 +100,8 @@ func (p Proof) Verify(origin string, keys ...string) (Checkpoint, error) {
 
 // ReadStore is what a Tree needs of a store. Safe for concurrent use.
 type ReadStore interface {
-	// PublishedCheckpoint returns the newest checkpoint for everybody, with the
-	// cosignatures that it has; the zero one of an empty tree.
-	PublishedCheckpoint(ctx context.Context) (Checkpoint, error)
+	// LastCheckpoint is that of TreeStore.
+	LastCheckpoint(ctx context.Context) (Checkpoint, error)
 	// Tile is that of TreeStore.
 	Tile(ctx context.Context, level int, n int64) ([]byte, error)
 	// LeafOf finds the entry id in the tree, or returns ErrNotInTree.
@@ -124,14 +123,13 @@ func NewTree(store ReadStore) (*Tree, error) {
 }
 
 // Prove proves that the entry id is in the log. ErrNotInTree: it is not, or not
-// yet; an entry that is durable is in it within a second (with witnesses: as soon
-// as a round with them has ended).
+// yet; an entry that is durable is in it within a second.
 func (t *Tree) Prove(ctx context.Context, id [16]byte) (Proof, error) {
 	leaf, err := t.store.LeafOf(ctx, id)
 	if err != nil {
 		return Proof{}, err
 	}
-	c, err := t.store.PublishedCheckpoint(ctx)
+	c, err := t.store.LastCheckpoint(ctx)
 	if err != nil {
 		return Proof{}, err
 	}

@@ -23,7 +23,7 @@ const maxTilePath = 80
 
 // ServeCheckpoint answers GET /audit/checkpoint: 404 while the tree is empty.
 func (t *Tree) ServeCheckpoint(w http.ResponseWriter, r *http.Request) error {
-	c, err := t.store.PublishedCheckpoint(r.Context())
+	c, err := t.store.LastCheckpoint(r.Context())
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (t *Tree) ServeTile(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return answerNone(w)
 	}
-	c, err := t.store.PublishedCheckpoint(r.Context())
+	c, err := t.store.LastCheckpoint(r.Context())
 	if err != nil {
 		return err
 	}

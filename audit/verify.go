@@ -563,6 +563,12 @@ func (r *verification) pending(ctx context.Context) error {
 	return err
 }
 
+// ExpiryOf is the entry that says that personal parts below index have reached the
+// end of their time. It has its own index before they go.
+func ExpiryOf(index int64) Public {
+	return Public{Kind: PersonalExpired, Object: strconv.FormatInt(index, 10), Outcome: "ok"}
+}
+
 func sortEvents(es []event) {
 	slices.SortFunc(es, func(a, b event) int { return cmp.Compare(a.index, b.index) })
 }

@@ -82,7 +82,8 @@ func (b *broker) expirePersonal(ctx context.Context) error {
 }
 
 func (b *broker) expireNow(ctx context.Context) error {
-	before := b.started.AuditRetention.Before(b.now())
+	keep := b.started.AuditRetention
+	before := b.now().AddDate(-keep.Years, -keep.Months, -keep.Days)
 	upTo, err := b.records.Expirable(ctx, before)
 	if err != nil || upTo == 0 {
 		return err

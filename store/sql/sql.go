@@ -41,8 +41,6 @@ type Config struct {
 	Log *slog.Logger
 	// SweepEvery is how often Run sweeps. Default 10 s.
 	SweepEvery time.Duration
-	// Witnessed is whether checkpoints wait for Publish before anybody sees them.
-	Witnessed bool
 }
 
 // sweepEvery is the default of Config.SweepEvery.

@@ -18,15 +18,12 @@ const checkpointEvery = 10 * time.Minute
 const (
 	// lastCheckpoint reads the newest checkpoint.
 	lastCheckpoint = `SELECT size, root, time, seq, note FROM audit_checkpoints ORDER BY size DESC LIMIT 1`
-	// publishedCheckpoint reads the newest that everybody may see.
-	publishedCheckpoint = `SELECT size, root, time, seq, note FROM audit_checkpoints WHERE published = 1 ORDER BY size DESC LIMIT 1`
 	// selectCheckpoints reads them all.
 	selectCheckpoints = `SELECT size, root, time, seq, note FROM audit_checkpoints WHERE size > 0 ORDER BY size`
 	// insertCheckpoint adds one.
-	insertCheckpoint = `INSERT INTO audit_checkpoints (size, root, time, seq, note, published) VALUES ($1, $2, $3, $4, $5, $6)`
-	// thinCheckpoints drops the one before, when it is not to be kept: not while it is
-	// the published one.
-	thinCheckpoints = `DELETE FROM audit_checkpoints WHERE size = $1 AND time / $2 = $3 / $2 AND ($4 = 1 OR published = 0)`
+	insertCheckpoint = `INSERT INTO audit_checkpoints (size, root, time, seq, note) VALUES ($1, $2, $3, $4, $5)`
+	// thinCheckpoints drops the one before, unless it is to be kept.
+	thinCheckpoints = `DELETE FROM audit_checkpoints WHERE size = $1 AND time / $2 = $3 / $2`
 	// takeLease takes or keeps the lease. One that ends later than any could is from a
 	// clock that was put back.
 	takeLease = `INSERT INTO audit_lease (id, holder, until) VALUES (1, $1, $2)
@@ -64,16 +61,7 @@ var (
 
 // LastCheckpoint implements audit.TreeStore.
 func (r *Records) LastCheckpoint(ctx context.Context) (audit.Checkpoint, error) {
-	return r.checkpoint(ctx, lastCheckpoint)
-}
-
-// PublishedCheckpoint implements audit.ReadStore.
-func (r *Records) PublishedCheckpoint(ctx context.Context) (audit.Checkpoint, error) {
-	return r.checkpoint(ctx, publishedCheckpoint)
-}
-
-func (r *Records) checkpoint(ctx context.Context, query string) (audit.Checkpoint, error) {
-	c, err := scanCheckpoint(r.db.one(ctx, query))
+	c, err := scanCheckpoint(r.db.one(ctx, lastCheckpoint))
 	if errors.Is(err, sql.ErrNoRows) {
 		return audit.Checkpoint{}, nil
 	}
@@ -124,7 +112,7 @@ func (r *Records) ExtendTree(ctx context.Context, x audit.Extension) error {
 	failpoint.Here("tree.before-extend")
 	var no error
 	err := r.db.do(ctx, func(t *tx) (err error) {
-		no, err = t.extend(x, r.cfg.Now(), !r.cfg.Witnessed)
+		no, err = t.extend(x, r.cfg.Now())
 		return err
 	})
 	if err == nil && no == nil {
@@ -137,7 +125,7 @@ func (r *Records) ExtendTree(ctx context.Context, x audit.Extension) error {
 }
 
 // extend returns what refuses it, having changed nothing, or an error.
-func (t *tx) extend(x audit.Extension, now time.Time, publish bool) (no, err error) {
+func (t *tx) extend(x audit.Extension, now time.Time) (no, err error) {
 	last, err := scanCheckpoint(t.row(lastCheckpoint))
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
@@ -168,14 +156,10 @@ func (t *tx) extend(x audit.Extension, now time.Time, publish bool) (no, err err
 		}
 	}
 	c := x.Checkpoint
-	visible := 0
-	if publish {
-		visible = 1
-	}
-	if _, err := t.exec(insertCheckpoint, c.Size, c.Root[:], micros(c.Time), c.Seq, c.Note, visible); err != nil {
+	if _, err := t.exec(insertCheckpoint, c.Size, c.Root[:], micros(c.Time), c.Seq, c.Note); err != nil {
 		return nil, err
 	}
-	_, err = t.exec(thinCheckpoints, last.Size, checkpointEvery.Microseconds(), micros(c.Time), visible)
+	_, err = t.exec(thinCheckpoints, last.Size, checkpointEvery.Microseconds(), micros(c.Time))
 	return nil, err
 }
 

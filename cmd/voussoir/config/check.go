@@ -37,6 +37,7 @@ func (c *checker) all() {
 	c.clientCertificates()
 	c.later()
 	c.registry()
+	c.audit()
 	for i := range c.f.Providers {
 		c.provider(i)
 	}

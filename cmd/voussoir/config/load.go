@@ -43,6 +43,7 @@ type Loaded struct {
 	TLS                *tls.Certificate   // of our own listener; nil: it speaks http
 	ClientCertificates *CertificateSource // nil: none are asked for or read
 	Registry           *CivilRegistry     // nil: none
+	AuditRetention     policies.Period    // of the personal parts of audit entries
 	Initial            []Initial          // tokens with which services register
 
 	file File // for services that register: see Admit
@@ -110,6 +111,7 @@ func defaults(f *File) {
 		fill(&f.Policies[i].ConsentValidity, "PT0S")
 	}
 	registryDefaults(f)
+	fill(&f.Audit.PersonalRetention, usualAuditRetention)
 }
 
 func fill(s *string, value string) {
@@ -128,6 +130,7 @@ func (c *checker) load() *Loaded {
 		KeysSigner: c.f.Keys.Signer.Socket,
 	}
 	out.Registry = c.loadRegistry()
+	out.AuditRetention = c.auditRetention()
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	hosts := c.issuerHosts()
 	for i := range c.f.Providers {

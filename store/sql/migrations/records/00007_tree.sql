@@ -19,14 +19,13 @@ CREATE TABLE audit_tiles (
 ) STRICT;
 
 -- Checkpoints: the newest, and of earlier ones the last of each ten minutes.
--- published: not before the witnesses had their time. seq is the last entry in it.
+-- seq is the place of the last entry in it.
 CREATE TABLE audit_checkpoints (
     size      INTEGER PRIMARY KEY,
     root      BLOB    NOT NULL CHECK (length(root) = 32),
     time      INTEGER NOT NULL,
     seq       INTEGER NOT NULL,
-    note      BLOB    NOT NULL,
-    published INTEGER NOT NULL CHECK (published IN (0, 1))
+    note      BLOB    NOT NULL
 ) STRICT;
 
 -- Who extends the tree, and until when nobody else should.
