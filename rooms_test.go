@@ -65,7 +65,7 @@ var homes = map[string][]string{
 	"github.com/coreos/go-oidc":             {"sandbox", "journeys", "provider", "bench"},
 	"go.yaml.in/yaml":                       {"cmd/voussoir/config", "cmd/voussoir", "web"},
 	"github.com/spf13/cobra":                {"cmd/voussoir", "bench"},
-	"golang.org/x/mod":                      {"audit", "keys", "cmd/voussoir"},
+	"golang.org/x/mod":                      {"audit", "keys", "store/sql"},
 }
 
 // oneFile is stricter than homes: modules that exactly one file may import.

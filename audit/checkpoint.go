@@ -47,6 +47,10 @@ func OpenCheckpoint(signed []byte, origin string, keys ...string) (c Checkpoint,
 		return c, nil, fmt.Errorf("audit: the checkpoint: %w", err)
 	}
 	for _, s := range n.Sigs {
+		// One spelling of a signature: every bit of a checkpoint counts.
+		if _, err := base64.StdEncoding.Strict().DecodeString(s.Base64); err != nil {
+			return c, nil, errors.New("audit: the checkpoint has a signature that is not spelt as it should be")
+		}
 		for i, v := range verifiers {
 			if v.Name() == s.Name && v.KeyHash() == s.Hash {
 				by = append(by, keys[i])

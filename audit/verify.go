@@ -425,47 +425,51 @@ func (r *verification) rootAt(size int64) (tlog.Hash, error) {
 }
 
 // checkMarks holds the tree against every checkpoint: its root, and whether its key
-// still counted.
+// still counted. A log that goes through a checkpoint is right up to its size; so
+// what is wrong with the next one is not before that.
 func (r *verification) checkMarks() {
-	ends := r.keyEnds()
-	good := int64(0) // the largest size that something vouches for
-	headSeen := r.head.Size == 0
-	for _, m := range r.marks {
-		if m.remembered && m.Size > r.head.Size {
-			r.wrong(r.head.Size, "the log ends here, and a remembered checkpoint had %d entries: it was cut, or an older copy was restored", m.Size)
-			continue
-		}
-		what := "checkpoint"
-		if m.remembered {
-			what = "remembered checkpoint"
-		} else if m.Size == r.head.Size {
-			headSeen = true
-		}
-		if m.err != nil {
-			r.wrong(min(good, m.Size-1), "the %s of size %d does not hold: %v", what, m.Size, m.err)
-			continue
-		}
-		if !m.remembered && !r.counts(m, ends) {
-			r.wrong(min(good, m.Size-1), "the checkpoint of size %d is signed with a key that had ended before", m.Size)
-			continue
-		}
-		root, err := r.rootAt(m.Size)
-		if err == nil && root == m.Root {
-			good = max(good, m.Size)
-			continue
-		}
-		if r.doubted(m.Size) { // told already, with the index
-			continue
-		}
-		r.wrong(min(good, max(m.Size-1, 0)), "from here to %d the log is not the one of the %s: it was changed and signed anew, or forked", m.Size-1, what)
-	}
-	if !headSeen {
-		r.wrong(good, "the newest checkpoint is missing")
-	}
 	r.report.Root = fmt.Sprintf("%x", r.head.Root)
-	if r.head.Size > 0 && !r.headSigned() {
-		r.wrong(good, "the newest checkpoint was changed")
+	ends := r.keyEnds()
+	slices.SortStableFunc(r.marks, func(a, b mark) int { return cmp.Compare(a.Size, b.Size) })
+	good, headSeen := int64(0), r.head.Size == 0
+	for i := 0; i < len(r.marks); {
+		size, right := r.marks[i].Size, false
+		for ; i < len(r.marks) && r.marks[i].Size == size; i++ {
+			m := r.marks[i]
+			headSeen = headSeen || size == r.head.Size && !m.remembered
+			what := r.judge(m, ends)
+			if right = right || what == ""; what != "" {
+				r.wrong(min(good, max(size-1, 0)), "%s", what)
+			}
+		}
+		if right && !r.doubted(size) {
+			good = size
+		}
 	}
+	if !headSeen || r.head.Size > 0 && !r.headSigned() {
+		r.wrong(good, "the newest checkpoint was changed, or is missing")
+	}
+}
+
+// judge says what is wrong with the log, or with a checkpoint, by that checkpoint;
+// "" when nothing is.
+func (r *verification) judge(m mark, ends map[string]int64) string {
+	what := "checkpoint"
+	if m.remembered {
+		what = "remembered checkpoint"
+	}
+	switch {
+	case m.remembered && m.Size > r.head.Size:
+		return fmt.Sprintf("the log ends at %d, and a remembered checkpoint has %d entries: it was cut, or an older copy was restored", r.head.Size, m.Size)
+	case m.err != nil:
+		return fmt.Sprintf("the %s of size %d does not hold: %v", what, m.Size, m.err)
+	case !m.remembered && !r.counts(m, ends):
+		return fmt.Sprintf("the checkpoint of size %d is signed with a key that had ended before", m.Size)
+	}
+	if root, err := r.rootAt(m.Size); (err != nil || root != m.Root) && !r.doubted(m.Size) {
+		return fmt.Sprintf("from here to %d the log is not the one of the %s: it was changed and signed anew, or forked", m.Size-1, what)
+	}
+	return ""
 }
 
 func (r *verification) headSigned() bool {

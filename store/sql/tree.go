@@ -45,12 +45,12 @@ const (
 	selectLeaves = `SELECT l.idx, l.seq, l.version, l.commitment, e.id, e.time, e.public, e.sealed, e.leaf
 	FROM audit_leaves l LEFT JOIN audit_entries e ON e.seq = l.seq WHERE l.idx >= $1 AND l.idx < $2 ORDER BY l.idx`
 	// countPlaced counts the entries up to a place.
-	countPlaced = `SELECT count(seq) FROM audit_entries WHERE seq <= $1`
+	countPlaced = `SELECT count(*) FROM audit_entries WHERE seq <= $1`
 	// firstStray finds an entry that was passed over.
-	firstStray = `SELECT e.seq, (SELECT count(l2.idx) FROM audit_leaves l2 WHERE l2.seq < e.seq) FROM audit_entries e
+	firstStray = `SELECT e.seq, (SELECT count(*) FROM audit_leaves l2 WHERE l2.seq < e.seq) FROM audit_entries e
 	WHERE e.seq <= $1 AND NOT EXISTS (SELECT 1 FROM audit_leaves l WHERE l.seq = e.seq) ORDER BY e.seq LIMIT 1`
 	// countUnsigned counts indices that no checkpoint covers.
-	countUnsigned = `SELECT count(idx) FROM audit_leaves WHERE idx < 0 OR idx >= (SELECT coalesce(max(size), 0) FROM audit_checkpoints)`
+	countUnsigned = `SELECT count(*) FROM audit_leaves WHERE idx < 0 OR idx >= (SELECT coalesce(max(size), 0) FROM audit_checkpoints)`
 )
 
 var (
