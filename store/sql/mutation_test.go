@@ -21,7 +21,7 @@ import (
 // The number of mutations, and of those with -short.
 const (
 	mutations      = 10_000
-	mutationsShort = 450
+	mutationsShort = 180
 )
 
 // vandal changes a copy of a log in a transaction that is rolled back afterwards.

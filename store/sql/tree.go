@@ -109,12 +109,12 @@ func (r *Records) Tile(ctx context.Context, level int, n int64) ([]byte, error) 
 
 // ExtendTree implements audit.TreeStore.
 func (r *Records) ExtendTree(ctx context.Context, x audit.Extension) error {
-	failpoint.Here("tree.before-extend")
 	var no error
-	err := r.db.do(ctx, func(t *tx) (err error) {
+	err := r.db.queue(&job{ctx: ctx, apart: true, answer: make(chan error, 1), run: func(t *tx) (err error) {
+		failpoint.Here("tree.before-extend")
 		no, err = t.extend(x, r.cfg.Now())
 		return err
-	})
+	}})
 	if err == nil && no == nil {
 		failpoint.Here("tree.after-extend")
 	}

@@ -56,6 +56,7 @@ type writer struct {
 type job struct {
 	ctx    context.Context //nolint:containedctx // it travels with the job to another goroutine
 	run    func(*tx) error
+	apart  bool       // no visit waits for it: it does not count at the failpoints of a commit
 	answer chan error // buffered: the writer never waits for a caller that has gone
 }
 
@@ -77,10 +78,14 @@ func newWriter(name string, pace time.Duration, conn *sql.Conn) *writer {
 // ends first the error is ErrUnknownOutcome: the job may still be carried out,
 // so slices that run uses must not be changed afterwards.
 func (w *writer) do(ctx context.Context, run func(*tx) error) error {
+	return w.queue(&job{ctx: ctx, run: run, answer: make(chan error, 1)})
+}
+
+func (w *writer) queue(j *job) error {
+	ctx := j.ctx
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j := &job{ctx: ctx, run: run, answer: make(chan error, 1)}
 	select {
 	case <-w.stop:
 		return ErrClosed
@@ -199,27 +204,31 @@ func (w *writer) transact(batch []*job) error {
 	}
 	w.turn.Lock()
 	defer w.turn.Unlock()
-	t := &tx{w: w}
+	t, counts := &tx{w: w}, false
 	if _, err := t.exec(beginWrite); err != nil {
 		w.rollback() // in case an earlier rollback failed; a new transaction must start clean
 		return w.failed(fmt.Errorf("begin: %w", err))
 	}
 	for _, j := range batch {
+		counts = counts || !j.apart
 		if err := j.run(t); err != nil {
 			w.rollback()
 			return &jobError{w.failed(err)}
 		}
 	}
-	if err := w.commit(t); err != nil {
+	if err := w.commit(t, counts); err != nil {
 		w.rollback()
 		return w.failed(fmt.Errorf("%w: commit: %w", ErrUnknownOutcome, err))
 	}
 	return nil
 }
 
-// commit makes the transaction durable.
-func (w *writer) commit(t *tx) error {
-	failpoint.Here(w.beforeCommit)
+// commit makes the transaction durable. counts is whether it is one of those that the
+// tests of crashes count.
+func (w *writer) commit(t *tx, counts bool) error {
+	if counts {
+		failpoint.Here(w.beforeCommit)
+	}
 	if w.fault != nil {
 		if err := w.fault(w.beforeCommit); err != nil {
 			return err
@@ -228,7 +237,9 @@ func (w *writer) commit(t *tx) error {
 	if _, err := t.exec(commitWrite); err != nil {
 		return err
 	}
-	failpoint.Here(w.afterCommit)
+	if counts {
+		failpoint.Here(w.afterCommit)
+	}
 	if w.fault != nil {
 		return w.fault(w.afterCommit)
 	}
