@@ -133,6 +133,15 @@ func TestAudit_OthersFollowTheLogAndReceiptsHoldOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	follow()
+	memory := filepath.Join(t.TempDir(), "memory")
+	for range 2 {
+		if out, err := w.run("audit", "verify", "--from-url", w.broker, "--key", w.key(), "--key", old, "--remember", memory); err != nil || !strings.Contains(out, "holds") {
+			t.Errorf("verify --from-url: %v, %s", err, out)
+		}
+	}
+	if out, err := w.run("audit", "verify", "--from-url", w.broker, "--key", old); err == nil { // it signs no more
+		t.Errorf("verify --from-url with the old key alone: %s", out)
+	}
 	p.stop()
 	if out := w.must("audit", "verify", "--config", w.config); !strings.Contains(out, "holds") {
 		t.Errorf("verify says %s", out)

@@ -26,7 +26,7 @@ type holding struct {
 	contents contents
 	signers  map[slot]*signing // the active keys, but those of Use.inFile
 	saml     samlKeys
-	notary   *notary // signs checkpoints; nil: nothing does
+	notary   *notary          // signs checkpoints; nil: nothing does
 	sealing  [sealIDSize]byte // id of the secret that seals
 	secrets  map[[sealIDSize]byte][]byte
 	derived  sync.Map // label → [32]byte

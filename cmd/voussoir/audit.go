@@ -76,7 +76,12 @@ func (p *program) auditVerify() *cobra.Command {
 	file, asJSON := configFlag(c), c.Flags().Bool("json", false, "print the report as JSON")
 	remember := c.Flags().String("remember", "", "hold the log against the checkpoints in `FILE`, and add the newest")
 	since := c.Flags().StringArray("since", nil, "hold the log against the checkpoint in `FILE`, which must be there (may be repeated)")
+	from := c.Flags().String("from-url", "", "verify what a broker shows to everybody at `URL`/audit, with --key in place of --config")
+	ks := c.Flags().StringArray("key", nil, "a `KEY` of the log at --from-url (may be repeated)")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *from != "" {
+			return p.verifyRemote(cmd.Context(), *from, *ks, *remember, *since, *asJSON)
+		}
 		return p.withLog(cmd.Context(), *file, func(l *auditLog) error {
 			v := &audit.Verifier{Store: l.records, Origin: l.origin, Progress: p.progress("entries")}
 			for _, k := range l.keys {

@@ -114,7 +114,7 @@ func (r *Records) Scrub(ctx context.Context) error {
 	if err != nil {
 		return wrap(err, "scrub records")
 	}
-	defer db.Close()
+	defer db.Close() //nolint:errcheck // it wrote nothing of its own
 	var busy, inLog, copied int64
 	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &inLog, &copied); err != nil {
 		return wrap(err, "scrub records")
