@@ -22,7 +22,9 @@ func (p *program) verifyRemote(ctx context.Context, address string, ks []string,
 	address = strings.TrimSuffix(strings.TrimSuffix(address, "/"), audit.PathPrefix)
 	client := &http.Client{Timeout: 30 * time.Second}
 	v := &audit.Remote{Origin: audit.Origin(address), Progress: p.progress("entries")}
-	v.Fetch = func(ctx context.Context, path string) ([]byte, error) { return fetchPart(ctx, client, address+audit.PathPrefix+"/"+path) }
+	v.Fetch = func(ctx context.Context, path string) ([]byte, error) {
+		return fetchPart(ctx, client, address+audit.PathPrefix+"/"+path)
+	}
 	for _, k := range ks {
 		key, err := audit.KeyOf(k)
 		if err != nil {
