@@ -1,10 +1,14 @@
 // Package audit is the append-only log of what the broker did. An entry has a
 // public part (time, kind, client, policy, rule, claim names, level, outcome)
 // and a sealed personal part (person, flow, grant, provider); its leaf is a hash of
-// the public part and of a salted hash of the sealed part, so that a Merkle
+// the public part and of a salted hash of the sealed part, so that the Merkle
 // tree over the leaves still verifies after a person's key is destroyed. No
 // entry ever holds a claim value. Entries are added, never changed or removed.
-// It never decides anything and imports nothing of ours.
+//
+// Log writes entries, Sequencer brings them into the tree, Tree serves it and
+// proves, Verifier re-reads everything; leaf.go says what a leaf is made of, and
+// docs/audit.md what all of it is good for. The room decides nothing and imports
+// nothing of ours.
 package audit
 
 import (
@@ -55,6 +59,7 @@ const (
 	ProviderBlocked     Kind = "provider.blocked"  // the person wants it not to be used in her name; which one is in the sealed part
 	ProviderUnblocked   Kind = "provider.unblocked"
 	ContextSuspicious   Kind = "context.suspicious" // a trusted proxy warned of a visit; acr: the level that it needs now
+	PersonalExpired     Kind = "personal.expired"   // personal parts reach the end of their time; object: the first index that keeps its own
 )
 
 // Public is the part of an entry that anyone may read. JSON names are part of
@@ -94,11 +99,12 @@ type Event struct {
 
 // Entry is an event as it is stored.
 type Entry struct {
-	ID     [16]byte // random
-	Time   time.Time
-	Public []byte   // canonical JSON of Public
-	Sealed []byte   // 32 bytes of salt, then Personal under the person's key or the log's own
-	Leaf   [32]byte // see LeafHash
+	Version Version  // not stored with the entry: the tree knows it
+	ID      [16]byte // random
+	Time    time.Time
+	Public  []byte   // canonical JSON of Public
+	Sealed  []byte   // 32 bytes of salt, then Personal under the person's key or the log's own
+	Leaf    [32]byte // see LeafHash
 }
 
 // Receipt tells where an entry is. Index is its place in the tree; -1: it has none

@@ -86,11 +86,14 @@ func (l *Log) prepare(e Event) (Entry, error) {
 		return Entry{}, fmt.Errorf("audit %s: an event names a person and has no key of hers", e.Public.Kind)
 	}
 	e.Public.Time = l.cfg.Now().UTC().Truncate(time.Microsecond)
-	entry := Entry{Time: e.Public.Time}
+	entry := Entry{Version: VersionOf(e.Public.Kind), Time: e.Public.Time}
 	rand.Read(entry.ID[:])
 	var err error
 	if entry.Public, err = json.Marshal(e.Public); err != nil {
 		return Entry{}, fmt.Errorf("audit %s: %w", e.Public.Kind, err)
+	}
+	if len(entry.Public) > maxPublic {
+		return Entry{}, fmt.Errorf("audit %s: the public part is too long", e.Public.Kind)
 	}
 	if entry.Sealed, err = l.seal(entry, e); err != nil {
 		return Entry{}, fmt.Errorf("audit %s: %w", e.Public.Kind, err)

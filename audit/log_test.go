@@ -107,9 +107,20 @@ func TestEntry_Golden(t *testing.T) {
 	}
 
 	fixed := Entry{ID: [16]byte{0: 1, 15: 2}, Public: []byte(`{"kind":"x"}`), Sealed: bytes.Repeat([]byte{7}, 40)}
-	const leaf = "7a5526f0a6fba6359d474c247cf25dfa005520cc1a8da8a45cf04fbd7738f510"
-	if got := LeafHash(fixed); hex.EncodeToString(got[:]) != leaf {
-		t.Errorf("leaf %x, want %s", got, leaf)
+	for version, want := range map[Version]struct{ record, leaf string }{
+		Open:   {"01010000000000000000000000000000020000000c7b226b696e64223a2278227d03691d150c12d51ad46e6372cfe65a531eafa8211bb7b3c54e21cd6df46e5599", "5a56b08ecd1724c0bdfaec8f95b1fcfa0c365c274f209249d3e1824441ecd9ca"},
+		Closed: {"02b9cf64c4b1f4a7358018605117cd9e5ba98bf4a564ae710a407c4f3e670f14af", "4fa174f55bbc70da404395fa6446960ffe8605eef1fae2a22cd63b213382270e"},
+	} {
+		fixed.Version = version
+		if got := hex.EncodeToString(fixed.Statement().Record()); got != want.record {
+			t.Errorf("version %d: record %s, want %s", version, got, want.record)
+		}
+		if got := LeafHash(fixed); hex.EncodeToString(got[:]) != want.leaf {
+			t.Errorf("version %d: leaf %x, want %s", version, got, want.leaf)
+		}
+	}
+	if got := firstLeaf(fixed); hex.EncodeToString(got[:]) != "7a5526f0a6fba6359d474c247cf25dfa005520cc1a8da8a45cf04fbd7738f510" {
+		t.Errorf("leaf of an entry from before the tree %x", got)
 	}
 }
 
@@ -120,8 +131,8 @@ func TestLeafHash_IsTheLeafHashOfTheRecord_RFC6962_2_1(t *testing.T) {
 		t.Fatal(err)
 	}
 	commitment := sha256.Sum256(e.Sealed)
-	record := bytes.Join([][]byte{e.ID[:], {0, 0, 0, byte(len(e.Public))}, e.Public, commitment[:]}, nil)
-	if want := sha256.Sum256(append([]byte{0}, record...)); e.Leaf != want {
+	body := sha256.Sum256(bytes.Join([][]byte{e.ID[:], {0, 0, 0, byte(len(e.Public))}, e.Public, commitment[:]}, nil))
+	if want := sha256.Sum256(append([]byte{0, byte(Closed)}, body[:]...)); e.Leaf != want {
 		t.Errorf("leaf %x, want %x", e.Leaf, want)
 	}
 }

@@ -39,7 +39,12 @@ const (
 	// which alone is published, beside the keys of ForProviders. Next and retired ones
 	// decrypt too; see DecryptsFor.
 	ForDecryption Use = "decryption"
+
+	ForCheckpoints Use = "checkpoints" // see checkpoint.go; never in a JWKS, never in a signer
 )
+
+// inFile reports whether keys for u lie in the file even where there is a signer.
+func (u Use) inFile() bool { return u == ForDecryption || u == ForSAML || u == ForCheckpoints }
 
 // slot is where one key is active and one is next.
 type slot struct {
@@ -120,7 +125,7 @@ func (c *contents) secrets() {
 
 // complete makes the keys that are missing in slots. Where a signer is to hold
 // the keys, a next key whose private part lies in the file makes room for one that
-// the signer holds: it has never signed anything.
+// the signer holds: it has never signed anything. See Use.inFile for what stays.
 func (c *contents) complete(slots []slot, make maker, inSigner bool, now time.Time) error {
 	for _, at := range slots {
 		for _, s := range []State{Active, Next} {

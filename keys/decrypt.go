@@ -139,10 +139,6 @@ func (c *contents) forget(now time.Time) {
 	}
 }
 
-// inFile reports whether keys of a use are in the file whatever holds the others: a
-// signer signs JWSs and nothing else.
-func (u Use) inFile() bool { return u == ForDecryption || u == ForSAML }
-
 // apart splits slots into those that a signer may hold and those of the file.
 func apart(slots []slot) (sign, file []slot) {
 	for _, at := range slots {
@@ -163,6 +159,8 @@ func usable(u Use, alg string) bool {
 		return encrypts(alg)
 	case ForSAML:
 		return slices.Contains(samlAlgorithms(), alg)
+	case ForCheckpoints:
+		return alg == NoteSigning
 	}
 	return slices.Contains(algorithms(), alg)
 }

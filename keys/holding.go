@@ -24,9 +24,10 @@ import (
 // each change of the file makes a new one.
 type holding struct {
 	contents contents
-	signers  map[slot]*signing // the active keys, but those of SAML
+	signers  map[slot]*signing // the active keys, but those of Use.inFile
 	saml     samlKeys
 	openers  []opener         // the keys that decrypt JWEs, oldest first
+	notary   *notary          // signs checkpoints; nil: nothing does
 	sealing  [sealIDSize]byte // id of the secret that seals
 	secrets  map[[sealIDSize]byte][]byte
 	derived  sync.Map // label → [32]byte
@@ -68,7 +69,7 @@ func (r *Ring) newHolding(c contents, now time.Time) (*holding, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", k.KID, err)
 		}
-		if k.Use != ForSAML && h.publishes(k, now, r.cfg.Retention) {
+		if k.Use != ForSAML && k.Use != ForCheckpoints && h.publishes(k, now, r.cfg.Retention) {
 			set, use := k.Use, "sig"
 			if k.Use == ForDecryption {
 				set, use = ForProviders, "enc"
@@ -98,6 +99,10 @@ func (h *holding) take(k signingKey, public crypto.PublicKey, r *Ring) error {
 	switch {
 	case k.Use == ForSAML:
 		return h.saml.hold(k)
+	case k.Use == ForCheckpoints:
+		if k.State == Active {
+			return h.notarise(k)
+		}
 	case k.Use == ForDecryption && k.Private != nil:
 		o, err := newOpener(k)
 		if err != nil {
@@ -155,7 +160,7 @@ func (k signingKey) check() (crypto.PublicKey, error) {
 		return nil, errors.New("key id is not the thumbprint")
 	}
 	switch {
-	case !slices.Contains([]Use{ForServices, ForProviders, ForSAML, ForDecryption}, k.Use):
+	case !slices.Contains([]Use{ForServices, ForProviders, ForSAML, ForDecryption, ForCheckpoints}, k.Use):
 		return nil, errors.New("unknown use")
 	case !usable(k.Use, k.Alg):
 		return nil, errors.New("its use does not go with its algorithm")
@@ -186,7 +191,7 @@ func suits(public crypto.PublicKey, alg string) bool {
 	case *ecdsa.PublicKey:
 		return (alg == es256 || alg == ecdhES) && key.Curve == elliptic.P256()
 	case ed25519.PublicKey:
-		return alg == edDSA
+		return alg == edDSA || alg == NoteSigning
 	case *rsa.PublicKey:
 		return (slices.Contains([]string{ps256, rs256, rsaOAEP256}, alg) || slices.Contains(samlAlgorithms(), alg)) && key.N.BitLen() >= rsaBits
 	}
@@ -270,10 +275,14 @@ func (r *Ring) Keys() []Description {
 	}
 	list := make([]Description, len(h.contents.Signing))
 	for i, k := range h.contents.Signing {
-		list[i] = Description{
-			KID: k.KID, Alg: k.Alg, Use: k.Use, InSigner: k.InSigner, State: k.State,
-			Created: k.Created, Activated: k.Activated, Ended: k.Ended,
-		}
+		list[i] = k.describe()
 	}
 	return list
+}
+
+func (k signingKey) describe() Description {
+	return Description{
+		KID: k.KID, Alg: k.Alg, Use: k.Use, InSigner: k.InSigner, State: k.State,
+		Created: k.Created, Activated: k.Activated, Ended: k.Ended,
+	}
 }

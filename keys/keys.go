@@ -51,6 +51,9 @@ type Config struct {
 	// DecryptionAlgs are the algorithms that identity providers encrypt to us with:
 	// ECDH-ES, RSA-OAEP-256. These keys are always in the file. Default: none.
 	DecryptionAlgs []string
+	// Checkpoints is whether to have the keys that sign the audit log's tree
+	// (ForCheckpoints). These keys are always in the file.
+	Checkpoints bool
 	// Signer, if not nil, holds the private parts of all other keys that are made
 	// from now on; it has no EdDSA. The secrets for deriving and sealing stay in the
 	// file. It need not be reachable: what it does not answer fails with
@@ -77,11 +80,15 @@ func (c Config) slots() []slot {
 	if c.SAML {
 		saml = samlAlgorithms()
 	}
+	var checkpoints []string
+	if c.Checkpoints {
+		checkpoints = []string{NoteSigning}
+	}
 	var list []slot
 	for _, of := range []struct {
 		use  Use
 		algs []string
-	}{{ForServices, c.Algs}, {ForProviders, c.ProviderAlgs}, {ForDecryption, c.DecryptionAlgs}, {ForSAML, saml}} {
+	}{{ForServices, c.Algs}, {ForProviders, c.ProviderAlgs}, {ForDecryption, c.DecryptionAlgs}, {ForSAML, saml}, {ForCheckpoints, checkpoints}} {
 		for _, alg := range of.algs {
 			list = append(list, slot{of.use, alg})
 		}

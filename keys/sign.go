@@ -103,7 +103,7 @@ func generate(_ *contents, alg string) (signingKey, error) {
 	switch alg {
 	case es256, ecdhES:
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case edDSA:
+	case edDSA, NoteSigning:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	case ps256, rs256, rsaOAEP256, SAMLSigning, SAMLDecryption:
 		private, err = rsa.GenerateKey(rand.Reader, rsaBits)

@@ -24,8 +24,8 @@ func (p *program) keys() *cobra.Command {
 			"an entry in the audit log.\n\n" +
 			"There are keys for four uses: services verify our tokens by those at /jwks, identity providers verify our\n" +
 			"client assertions by those at /jwks/providers, SAML providers, where there are any, know those in our\n" +
-			"metadata, and where providers encrypt to us there are keys for decryption. Each has an active key, which is\n" +
-			"used, and a next one.",
+			"metadata, where providers encrypt to us there are keys for decryption, and with those for checkpoints anyone\n" +
+			"verifies the audit log. Each has an active key, which is used, and a next one.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return usageError("keys list, keys rotate or keys revoke") },
 	}
@@ -64,13 +64,18 @@ func (p *program) keysRotate() *cobra.Command {
 			"each provider must have fetched our metadata since the rotation before.",
 	}
 	file := configFlag(c)
-	alg := c.Flags().String("alg", "ES256", "the `ALGORITHM`: ES256, EdDSA, PS256 or RS256; for decryption ECDH-ES or RSA-OAEP-256; for saml SAML-RS256 or SAML-OAEP")
-	use := c.Flags().String("for", "services", "whose keys: of `services` (tokens), providers (our client assertions), decryption (what providers encrypt to us) or saml")
+	alg := c.Flags().String("alg", "ES256", "the `ALGORITHM`: ES256, EdDSA, PS256 or RS256; for decryption ECDH-ES or RSA-OAEP-256; for saml SAML-RS256 or SAML-OAEP; for checkpoints NOTE-Ed25519")
+	use := c.Flags().String("for", "services", "whose keys: of `services` (tokens), providers (our client assertions), decryption (what providers encrypt to us), saml, or checkpoints (of the audit log)")
 	early := c.Flags().Bool("early", false, "rotate although services may not know the next key yet: some sign-ins may fail")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		verifies, ok := map[string]keys.Use{"services": keys.ForServices, "providers": keys.ForProviders, "decryption": keys.ForDecryption, "saml": keys.ForSAML}[*use]
+		verifies, ok := map[string]keys.Use{
+			"services": keys.ForServices, "providers": keys.ForProviders, "decryption": keys.ForDecryption, "saml": keys.ForSAML, "checkpoints": keys.ForCheckpoints,
+		}[*use]
 		if !ok {
-			return usageError("--for services, --for providers, --for decryption or --for saml")
+			return usageError("--for services, --for providers, --for decryption, --for saml or --for checkpoints")
+		}
+		if (*alg == keys.NoteSigning) != (verifies == keys.ForCheckpoints) {
+			return usageError("--for checkpoints goes with --alg NOTE-Ed25519, and it with that")
 		}
 		if saml := *alg == keys.SAMLSigning || *alg == keys.SAMLDecryption; saml != (verifies == keys.ForSAML) {
 			return usageError("--for saml goes with --alg SAML-RS256 or --alg SAML-OAEP, and they with it")
@@ -169,7 +174,7 @@ func (p *program) withRing(ctx context.Context, file string, do func(*keys.Ring)
 type keyLine struct {
 	KID       string `json:"kid"`
 	Alg       string `json:"alg"`
-	For       string `json:"for"`          // services | providers | decryption | saml
+	For       string `json:"for"`          // services | providers | decryption | saml | checkpoints
 	In        string `json:"in,omitempty"` // where its private part is: file | signer; empty: nowhere any more
 	State     string `json:"state"`
 	Created   string `json:"created"`

@@ -132,7 +132,7 @@ func TestWire_ARevokedKeyStaysRevoked(t *testing.T) {
 			kid = strings.Fields(line)[0]
 		}
 	}
-	if code, _, errs := say(t, "keys", "revoke", "--config", file, kid); code != exitOK {
+	if code, _, errs := say(t, "keys", "revoke", "--config", file, "--", kid); code != exitOK {
 		t.Fatalf("revoke: exit %d: %s", code, errs)
 	}
 	copyFile(t, backup, path)

@@ -220,9 +220,9 @@ func TestReload(t *testing.T) {
 			}
 		}
 	}
-	// The start and the three reloads that held; for services and for providers the key
-	// that is active and the next; and the secrets that derive and seal.
-	if kinds[audit.ConfigLoaded] != 4 || kinds[audit.KeyGenerated] != 6 {
+	// The start and the three reloads that held; for services, providers and checkpoints the
+	// key that is active and the next; and the secrets that derive and seal.
+	if kinds[audit.ConfigLoaded] != 4 || kinds[audit.KeyGenerated] != 8 {
 		t.Errorf("on record: %v", kinds)
 	}
 	if strings.Contains(events.String(), "demo-secret") {

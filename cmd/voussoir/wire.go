@@ -46,17 +46,19 @@ type broker struct {
 	// barredUntil says of people (hex PersonID) until when what they began counts no more.
 	barredUntil atomic.Pointer[map[string]time.Time]
 
-	ring    *keys.Ring
-	records *sql.Records
-	flows   *sql.Flows
-	log     *audit.Log
-	notices *notices.Queue
-	kinds   map[string]notices.Kind
-	health  *health.Monitor
-	metrics *metrics.Metrics
-	events  *slog.Logger
-	now     func() time.Time
-	undo    []func() // in the order of opening
+	ring     *keys.Ring
+	records  *sql.Records
+	flows    *sql.Flows
+	log      *audit.Log
+	tree     *audit.Tree
+	sequence *audit.Sequencer
+	notices  *notices.Queue
+	kinds    map[string]notices.Kind
+	health   *health.Monitor
+	metrics  *metrics.Metrics
+	events   *slog.Logger
+	now      func() time.Time
+	undo     []func() // in the order of opening
 }
 
 // wire builds a broker, from the keys at the bottom to the routes at the top.
@@ -100,6 +102,9 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		return nil, fmt.Errorf("put the keys on record: %w", err)
 	}
 	if err := syncKeys(ctx, b.ring, b.records, events); err != nil {
+		return nil, err
+	}
+	if err := b.growTree(c); err != nil {
 		return nil, err
 	}
 
@@ -207,6 +212,7 @@ func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Prov
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.Handle("GET /readyz", &readiness{ping: b.ping, now: b.now, log: b.events})
 	mux.Handle("GET "+provider.PathProviderKeys, site.API("provider_jwks", provider.ServeKeys(b.ring.ForProviders())))
+	b.treeRoutes(site, mux)
 	visits.Routes(mux)
 	mux.Handle("GET /saml/{provider}/metadata", site.Page("saml.metadata", b.samlMetadata))
 	pages := site.Fallback(mux)
@@ -251,6 +257,8 @@ func (b *broker) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.records.Run(ctx) })
 	g.Go(func() error { return b.flows.Run(ctx) })
+	g.Go(func() error { return b.sequence.Run(ctx) })
+	g.Go(func() error { return b.expirePersonal(ctx) })
 	g.Go(func() error { return b.watchKeys(ctx) })
 	g.Go(func() error { return b.notices.Run(ctx, b.kinds) })
 	g.Go(func() error { return b.watchStops(ctx) })

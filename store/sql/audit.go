@@ -36,12 +36,8 @@ func putEntry(t *tx, e *audit.Entry) error {
 	return err
 }
 
-// StoredEntry is an audit entry with its place in the order of the store. Seq
-// grows but may have gaps; it is not the index of the Merkle tree.
-type StoredEntry struct {
-	Seq int64
-	audit.Entry
-}
+// StoredEntry is an audit entry with its place in the order of the store.
+type StoredEntry = audit.Placed
 
 // Entries reads up to limit audit entries after seq (0: from the first), in the
 // order in which they became durable.

@@ -36,12 +36,13 @@ type kind struct {
 	synchronous string
 	checkpoint  int           // pages in the write-ahead log before it is copied back
 	pace        time.Duration // the shortest time between two commits
+	erase       bool          // overwrite what is removed
 	readers     int           // connections that only read; 0: reads take turns with the writer
 }
 
 // records flush at each commit: what is acknowledged survives a power cut.
 func recordsKind() kind {
-	return kind{name: "records", synchronous: "FULL", checkpoint: 1000, pace: 2 * time.Millisecond, readers: 4}
+	return kind{name: "records", synchronous: "FULL", checkpoint: 1000, pace: 2 * time.Millisecond, erase: true, readers: 4}
 }
 
 // flow is flushed at checkpoints only: it survives a kill, and after a power cut
@@ -73,6 +74,9 @@ func openDatabase(ctx context.Context, cfg Config, k kind) (*database, error) {
 		return nil, err
 	}
 	pragmas := []string{"busy_timeout(5000)"} // a command of the operator's may hold the lock for a moment
+	if k.erase {
+		pragmas = append(pragmas, "secure_delete(1)")
+	}
 	if k.readers == 0 {
 		pragmas = append(pragmas, "locking_mode(EXCLUSIVE)") // before the log is touched: then its index stays in our memory
 	}

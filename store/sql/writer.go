@@ -60,6 +60,7 @@ type writer struct {
 type job struct {
 	ctx    context.Context //nolint:containedctx // it travels with the job to another goroutine
 	run    func(*tx) error
+	apart  bool       // no visit waits for it: it does not count at the failpoints of a commit
 	answer chan error // buffered: the writer never waits for a caller that has gone
 }
 
@@ -83,10 +84,14 @@ func newWriter(k kind, conn *sql.Conn, cfg Config) *writer {
 // ends first the error is ErrUnknownOutcome: the job may still be carried out,
 // so slices that run uses must not be changed afterwards.
 func (w *writer) do(ctx context.Context, run func(*tx) error) error {
+	return w.queue(&job{ctx: ctx, run: run, answer: make(chan error, 1)})
+}
+
+func (w *writer) queue(j *job) error {
+	ctx := j.ctx
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j := &job{ctx: ctx, run: run, answer: make(chan error, 1)}
 	select {
 	case <-w.stop:
 		return ErrClosed
@@ -209,19 +214,20 @@ func (w *writer) transact(batch []*job) error {
 	}
 	w.turn.Lock()
 	defer w.turn.Unlock()
-	t, began := &tx{w: w}, w.now()
+	t, began, counts := &tx{w: w}, w.now(), false
 	if _, err := t.exec(beginWrite); err != nil {
 		w.tell(began, err)
 		w.rollback() // in case an earlier rollback failed; a new transaction must start clean
 		return w.failed(fmt.Errorf("begin: %w", err))
 	}
 	for _, j := range batch {
+		counts = counts || !j.apart
 		if err := j.run(t); err != nil {
 			w.rollback()
 			return &jobError{w.failed(err)}
 		}
 	}
-	err := w.commit(t)
+	err := w.commit(t, counts)
 	w.tell(began, err)
 	if err != nil {
 		w.rollback()
@@ -238,9 +244,12 @@ func (w *writer) tell(began time.Time, err error) {
 	}
 }
 
-// commit makes the transaction durable.
-func (w *writer) commit(t *tx) error {
-	failpoint.Here(w.beforeCommit)
+// commit makes the transaction durable. counts is whether it is one of those that the
+// tests of crashes count.
+func (w *writer) commit(t *tx, counts bool) error {
+	if counts {
+		failpoint.Here(w.beforeCommit)
+	}
 	if w.fault != nil {
 		if err := w.fault(w.beforeCommit); err != nil {
 			return err
@@ -249,7 +258,9 @@ func (w *writer) commit(t *tx) error {
 	if _, err := t.exec(commitWrite); err != nil {
 		return err
 	}
-	failpoint.Here(w.afterCommit)
+	if counts {
+		failpoint.Here(w.afterCommit)
+	}
 	if w.fault != nil {
 		return w.fault(w.afterCommit)
 	}

@@ -38,6 +38,7 @@ func (c *checker) all() {
 	c.suspicious()
 	c.later()
 	c.registry()
+	c.audit()
 	for i := range c.f.Providers {
 		c.provider(i)
 	}

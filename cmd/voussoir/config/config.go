@@ -66,6 +66,8 @@ type File struct {
 	// Registry is the civil registry, which is asked about the identities that providers
 	// give (docs/registry.md). Default: none.
 	Registry Registry `yaml:"registry"`
+	// Audit is the log of what the broker did (docs/audit.md).
+	Audit Audit `yaml:"audit"`
 	// Admin is the operators' console. Not available in this version: leave it out
 	// or empty.
 	Admin Admin `yaml:"admin"`

@@ -45,6 +45,7 @@ type Loaded struct {
 	Suspicious         *Suspicious        // nil: no proxy warns
 	ClientCertificates *CertificateSource // nil: none are asked for or read
 	Registry           *CivilRegistry     // nil: none
+	AuditRetention     policies.Period    // of the personal parts of audit entries
 	Initial            []Initial          // tokens with which services register
 
 	file File // for services that register: see Admit
@@ -112,6 +113,7 @@ func defaults(f *File) {
 		fill(&f.Policies[i].ConsentValidity, "PT0S")
 	}
 	registryDefaults(f)
+	fill(&f.Audit.PersonalRetention, usualAuditRetention)
 }
 
 func fill(s *string, value string) {
@@ -131,6 +133,7 @@ func (c *checker) load() *Loaded {
 	}
 	out.Registry = c.loadRegistry()
 	out.Suspicious = c.loadSuspicious()
+	out.AuditRetention = c.auditRetention()
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	hosts := c.issuerHosts()
 	for i := range c.f.Providers {
