@@ -86,20 +86,28 @@ func (l *Ledger) Expire(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("expired answers: %w", err)
 	}
-	for i, s := range over {
-		person, err := l.cfg.Archive.Person(ctx, s.Person)
-		if err != nil {
-			return i, fmt.Errorf("expired answers: %w", err)
-		}
-		end, err := l.ended(Expired, s.receipt(), person.SealKey, now)
-		if err == nil {
-			err = l.cfg.Archive.Expire(ctx, end)
-		}
-		if err != nil && !errors.Is(err, ErrMoved) { // she has answered anew meanwhile
-			return i, fmt.Errorf("expired answers: %w", err)
+	var errs []error // one that cannot be ended does not keep the others
+	for _, s := range over {
+		if err := l.expire(ctx, s, now); err != nil {
+			errs = append(errs, fmt.Errorf("expired answer to client %s: %w", s.Client, err))
 		}
 	}
-	return len(over), nil
+	return len(over) - len(errs), errors.Join(errs...)
+}
+
+func (l *Ledger) expire(ctx context.Context, s Standing, now time.Time) error {
+	person, err := l.cfg.Archive.Person(ctx, s.Person)
+	if err != nil {
+		return err
+	}
+	end, err := l.ended(Expired, s.receipt(), person.SealKey, now)
+	if err == nil {
+		err = l.cfg.Archive.Expire(ctx, end)
+	}
+	if errors.Is(err, ErrMoved) { // she has answered anew meanwhile
+		return nil
+	}
+	return err
 }
 
 // receipt is what a standing answer still knows of its receipt.

@@ -137,6 +137,9 @@ func (l *Ledger) ended(act Act, last Receipt, sealKey []byte, now time.Time) (En
 		Notice: last.Notice, Language: last.Language, About: last.ID,
 	}
 	e := r.event(audit.Event{SealKey: sealKey})
+	if act == Expired && len(sealKey) == 0 {
+		e.Personal = audit.Personal{} // her key is destroyed: nothing is said of her any more
+	}
 	entry, err := l.cfg.Audit.Prepare(e)
 	r.Audit = entry.ID
 	return Ended{r, entry}, err

@@ -73,7 +73,7 @@ func newWorld(t testing.TB) *world {
 	)
 	log, err := audit.New(audit.Config{Store: w.stores, Sealer: seals{}, Now: w.now})
 	must(t, err)
-	ledger, err := consent.New(consent.Config{Store: w.stores, Audit: log, Now: w.now})
+	ledger, err := consent.New(consent.Config{Store: w.stores, Archive: struct{ consent.Archive }{}, Ender: struct{ consent.Ender }{}, Audit: log, Now: w.now})
 	must(t, err)
 	people, err := identity.NewPeople(identity.PeopleConfig{
 		Store: w.stores, Deriver: deriver{}, Now: w.now, NewSealKey: func() ([]byte, error) { return []byte("wrapped"), nil },
@@ -670,7 +670,7 @@ func (s *stores) AppendEntries(_ context.Context, e ...audit.Entry) error {
 	return s.do(func() error { s.entries = append(s.entries, e...); return nil })
 }
 
-func (s *stores) Record(ctx context.Context, r consent.Receipt, st *consent.Standing, e audit.Entry) error {
+func (s *stores) Record(ctx context.Context, r consent.Receipt, st *consent.Standing, e audit.Entry, _ ...consent.Ended) error {
 	return s.do(func() error {
 		if s.recordsDown || ctx.Err() != nil {
 			return errDown
