@@ -50,7 +50,7 @@ var rooms = map[string][]string{
 	"journeys":            {"*"},
 	"conformance":         {"*"},
 	"cmd/voussoir":        {"*"},
-	"cmd/voussoir/config": {"protocol", "clients", "policies", "federation/oidc", "federation/saml"},
+	"cmd/voussoir/config": {"protocol", "audit", "clients", "policies", "federation/oidc", "federation/saml"},
 }
 
 // homes is where a third-party module may be imported, tests included.

@@ -69,6 +69,12 @@ func (k WitnessKey) KeyHash() uint32 { return k.hash }
 // String is the text that ParseWitnessKey read.
 func (k WitnessKey) String() string { return k.text }
 
+// Same reports whether two are one witness: the name or the key is the same. A
+// cosignature does not say whose name it was made under.
+func (k WitnessKey) Same(other WitnessKey) bool {
+	return k.name == other.name || k.key.Equal(other.key)
+}
+
 // Verify implements note.Verifier: sig is a time, eight bytes big endian, and the
 // signature over a header, that time and msg.
 func (k WitnessKey) Verify(msg, sig []byte) bool {
@@ -126,8 +132,8 @@ type Quorum struct {
 	Need int
 }
 
-// met returns the cosignatures on a checkpoint, and an error when they are too few.
-func (q Quorum) met(signed []byte) ([]Cosignature, error) {
+// Met returns the cosignatures on a checkpoint, and an error when they are too few.
+func (q Quorum) Met(signed []byte) ([]Cosignature, error) {
 	found := Cosignatures(signed, q.Keys)
 	if len(found) < q.Need {
 		return found, fmt.Errorf("the checkpoint has %d cosignatures of the %d witnesses, and needs %d", len(found), len(q.Keys), q.Need)

@@ -21,7 +21,7 @@ func (r *verification) checkQuorum() {
 		return
 	}
 	c := r.toShow()
-	found, err := r.Quorum.met(c.Note)
+	found, err := r.Quorum.Met(c.Note)
 	r.report.Witnessed = &Witnessed{Size: c.Size, Cosignatures: append([]Cosignature{}, found...)}
 	if err != nil {
 		r.wrong(0, "%v", err)

@@ -32,6 +32,7 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 		{"tls", (c.TLS == nil) != (b.started.TLS == nil)},
 		{"client_certificates", !sameCertificates(c.ClientCertificates, b.started.ClientCertificates)},
 		{"keys.signer", c.KeysSigner != b.started.KeysSigner},
+		{"audit.witnesses", !slices.EqualFunc(c.Witnesses, b.started.Witnesses, sameWitness)},
 	} {
 		if s.changed {
 			return fmt.Errorf("%s has changed, which needs a restart", s.name)

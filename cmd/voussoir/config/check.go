@@ -39,6 +39,7 @@ func (c *checker) all() {
 	c.later()
 	c.registry()
 	c.audit()
+	c.witnesses()
 	for i := range c.f.Providers {
 		c.provider(i)
 	}

@@ -46,6 +46,7 @@ type Loaded struct {
 	ClientCertificates *CertificateSource // nil: none are asked for or read
 	Registry           *CivilRegistry     // nil: none
 	AuditRetention     policies.Period    // of the personal parts of audit entries
+	Witnesses          []LoadedWitness    // of the audit log
 	Initial            []Initial          // tokens with which services register
 
 	file File // for services that register: see Admit
@@ -133,7 +134,7 @@ func (c *checker) load() *Loaded {
 	}
 	out.Registry = c.loadRegistry()
 	out.Suspicious = c.loadSuspicious()
-	out.AuditRetention = c.auditRetention()
+	out.AuditRetention, out.Witnesses = c.auditRetention(), c.loadWitnesses()
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	hosts := c.issuerHosts()
 	for i := range c.f.Providers {
