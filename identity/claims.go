@@ -76,6 +76,20 @@ func (id Identity) ageOver(years int) (any, bool) {
 	return !id.AsOf.UTC().Before(birthday), true
 }
 
+// Age is how many whole years the person has certainly lived on the day of the
+// sign-in, or false when nobody knows. It agrees with the age_over claims.
+func (id Identity) Age() (int, bool) {
+	born, ok := latestBirth(id.Pivot.Birthdate)
+	if !ok || id.AsOf.IsZero() {
+		return 0, false
+	}
+	years := max(id.AsOf.UTC().Year()-born.Year(), 0)
+	for over, _ := id.ageOver(years); over == false && years > 0; over, _ = id.ageOver(years) {
+		years--
+	}
+	return years, true
+}
+
 // latestBirth is the last day on which the person can have been born. Presumed
 // dates get the cautious answer: the last day of the month or of the year.
 func latestBirth(birthdate string) (time.Time, bool) {

@@ -67,7 +67,7 @@ func (s *Service) showChoice(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	s.fill(&page, r, offers)
 	if v.Notice != nil {
-		page.Notice = web.Notice{Code: v.Notice.Code, Claims: v.Notice.Claims, Provider: s.providerName(v.Provider)}
+		page.Notice = web.Notice{Code: v.Notice.Code, Claims: v.Notice.Claims, Reason: v.Notice.Reason, Provider: s.providerName(v.Provider)}
 	}
 	return s.Site.Choose(w, r, page)
 }
@@ -240,12 +240,4 @@ func noticeOf(k federation.Kind) web.NoticeCode {
 		return web.NoticeBadIdentity
 	}
 	return web.NoticeInvalid
-}
-
-// deniedNotice words a denial of policy as what another provider could mend.
-func deniedNotice(d policies.Decision) *notice {
-	if d.Rule == policies.RuleMissing {
-		return &notice{Code: web.NoticeMissingClaim, Claims: d.Missing}
-	}
-	return &notice{Code: web.NoticeTooWeak}
 }

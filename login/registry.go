@@ -135,6 +135,9 @@ func turnBack(v *visit) (rule string, answer *protocol.Error) {
 	if v.Notice != nil && v.Notice.Code == web.NoticeRegistryUnavailable {
 		return ruleRegistry, protocol.Fail(protocol.TemporarilyUnavailable, nil, "the civil registry could not be asked")
 	}
+	if v.Notice != nil && v.Notice.Rule != "" {
+		return v.Notice.Rule, protocol.Fail(protocol.AccessDenied, nil, "the policy of this service does not allow the sign-in")
+	}
 	return ruleTurnedBack, protocol.Fail(protocol.AccessDenied, nil, "the person turned back")
 }
 

@@ -62,6 +62,8 @@ type visit struct {
 type notice struct {
 	Code   web.NoticeCode
 	Claims []protocol.Claim `json:",omitempty"`
+	Reason protocol.Text    `json:",omitempty"` // of the condition that denied
+	Rule   string           `json:",omitempty"` // by which policy denied; see turnBack
 }
 
 // signIn is who signed in, where and how well.

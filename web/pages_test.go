@@ -261,7 +261,7 @@ func TestChoose_WhatAPersonMustSee(t *testing.T) {
 
 func TestChoose_EveryNoticeNamesTheProviderInEveryLanguage(t *testing.T) {
 	s := newSite(t, io.Discard)
-	codes := []NoticeCode{NoticeCancelled, NoticeRefused, NoticeUnavailable, NoticeInvalid, NoticeTooWeak, NoticeTooOld, NoticeBadIdentity, NoticeMissingClaim,
+	codes := []NoticeCode{NoticeCancelled, NoticeCondition, NoticeConditionUnknown, NoticeRefused, NoticeUnavailable, NoticeInvalid, NoticeTooWeak, NoticeTooOld, NoticeBadIdentity, NoticeMissingClaim,
 		NoticeRegistrySeveral, NoticeRegistryNone, NoticeRegistryRefused, NoticeRegistryDeceased, NoticeRegistryUnavailable,
 		NoticeRegistryAmbiguous, NoticeRegistryNotCivil}
 	for _, lang := range s.langs {

@@ -72,15 +72,17 @@ type NoticeCode string
 
 // The notices.
 const (
-	NoticeCancelled    NoticeCode = "cancelled"
-	NoticeRefused      NoticeCode = "refused"
-	NoticeUnavailable  NoticeCode = "unavailable"
-	NoticeInvalid      NoticeCode = "invalid"
-	NoticeTooWeak      NoticeCode = "too_weak"
-	NoticeTooOld       NoticeCode = "too_old"
-	NoticeBadIdentity  NoticeCode = "bad_identity"
-	NoticeMissingClaim NoticeCode = "missing_claim"
-	NoticeSignedOut    NoticeCode = "signed_out" // she logged out while the visit was open
+	NoticeCancelled        NoticeCode = "cancelled"
+	NoticeRefused          NoticeCode = "refused"
+	NoticeUnavailable      NoticeCode = "unavailable"
+	NoticeInvalid          NoticeCode = "invalid"
+	NoticeTooWeak          NoticeCode = "too_weak"
+	NoticeTooOld           NoticeCode = "too_old"
+	NoticeBadIdentity      NoticeCode = "bad_identity"
+	NoticeMissingClaim     NoticeCode = "missing_claim"
+	NoticeCondition        NoticeCode = "condition"         // the service's policy denies, and says why
+	NoticeConditionUnknown NoticeCode = "condition_unknown" // nobody can say whether it does
+	NoticeSignedOut        NoticeCode = "signed_out"        // she logged out while the visit was open
 
 	NoticeRegistrySeveral     NoticeCode = "registry_several"
 	NoticeRegistryNone        NoticeCode = "registry_none"
@@ -96,6 +98,7 @@ type Notice struct {
 	Code     NoticeCode
 	Provider protocol.Text
 	Claims   []protocol.Claim // for NoticeMissingClaim
+	Reason   protocol.Text    // for NoticeCondition
 }
 
 // ConsentPage is what the consent page shows. Action posts answer=agree|refuse

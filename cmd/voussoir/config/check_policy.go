@@ -24,9 +24,9 @@ func (c *checker) policy(i int) {
 	c.reachable(p, path)
 	c.claimRules(p, path)
 	c.registryOf(p, path)
-	if len(p.Conditions) > 0 {
-		c.add(path+".conditions", "conditions are not available in this version", "conditions: []")
-	}
+	c.conditions(p, path)
+	c.policyTests(p, path)
+	c.remarks(p, path)
 }
 
 func (c *checker) durations(p *Policy, path string) {

@@ -444,8 +444,14 @@ type Policy struct {
 	Providers Allow `yaml:"providers"`
 	// Claims are what may be released; nothing else ever is. Default []: only sub.
 	Claims []ClaimRule `yaml:"claims" eg:"[{ name: given_name, required: true }]"`
-	// Conditions are not available in this version: leave the list empty.
-	Conditions []string `yaml:"conditions" eg:"[]"`
+	// Conditions narrow what may be released, by facts of the sign-in
+	// (docs/policies.md). Default [].
+	Conditions []Condition `yaml:"conditions" eg:"[{ id: adults, when: \"!person.age_over(18)\", then: deny, reason: { en: … } }]"`
+	// Accepted answers warnings about this policy with a written reason. Default [].
+	Accepted []Acceptance `yaml:"accepted" eg:"[{ remark: all-required, reason: \"a loan needs both\" }]"`
+	// Tests are cases that voussoir policy test decides: facts, and what is expected.
+	// Default [].
+	Tests []PolicyTest `yaml:"tests" eg:"[{ name: \"asks the first time\", want: { rule: first-time } }]"`
 	// Registry is whether the civil registry has to confirm an identity before anything
 	// of it leaves: require; prefer, which lets those pass whom it confirmed before while it
 	// does not answer; or off. Default require if there is a registry and the policy
