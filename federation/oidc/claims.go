@@ -8,6 +8,7 @@ import (
 
 	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/protocol"
 )
 
 // emailVerified is the one boolean among the claims that we read.
@@ -18,7 +19,7 @@ const emailVerified = "email_verified"
 func fields() []string {
 	return []string{
 		"given_name", "family_name", "birthdate", "gender", "birthplace", "birthcountry",
-		"preferred_username", "email", emailVerified,
+		"preferred_username", "email", emailVerified, "address",
 	}
 }
 
@@ -103,11 +104,28 @@ func (p *Provider) read(claims object) (identity.Identity, error) {
 	}
 	id.PreferredUsername, _, _ = claims.text("preferred_username") // not a string: as if absent
 	id.Email, _, _ = claims.text("email")
+	id.Residence = residence(claims["address"])
 	// Only true is true: "true", 1 and silence are not (nobody is linked or trusted
 	// by e-mail here, but services may do so on our word).
 	verified, err := claims.flag(emailVerified)
 	id.EmailVerified = err == nil && verified && id.Email != ""
 	return id, nil
+}
+
+// residence is the commune of an address (OpenID Connect Core section 5.1.1); the
+// rest of it is dropped. What cannot be read is as if absent.
+func residence(raw json.RawMessage) identity.Residence {
+	members, err := protocol.Object(raw)
+	if err != nil {
+		return ""
+	}
+	o, a := object(members), identity.Address{}
+	for name, dst := range map[string]*string{"postal_code": &a.PostalCode, "locality": &a.Locality, "country": &a.Country} {
+		if *dst, _, err = o.text(name); err != nil {
+			return ""
+		}
+	}
+	return a.Residence()
 }
 
 // withoutMalformedExtras leaves out a malformed usage name, e-mail address or
