@@ -1,0 +1,76 @@
+package identity
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/voussoir-id/voussoir/protocol"
+)
+
+func TestAddress_Residence(t *testing.T) {
+	tests := []struct {
+		name    string
+		address Address
+		want    Residence
+	}{
+		{"a town and its code", Address{"69100", "Villeurbanne", "France"}, "69266"},
+		{"capitals without accents", Address{"01400", "L ABERGEMENT CLEMENCIAT", "FR"}, "01001"},
+		{"an abbreviation", Address{"97400", "ST-DENIS", ""}, "97411"},
+		{"an arrondissement belongs to its town", Address{"69001", "Lyon", ""}, "69123"},
+		{"with its number", Address{"75003", "PARIS 03", "99100"}, "75056"},
+		{"a code that many communes share, and the name decides", Address{"01500", "Ambronay", ""}, "01007"},
+		{"the code of another place", Address{"69100", "Paris", ""}, ""},
+		{"a name that only begins like one", Address{"69001", "Lyonnais", ""}, ""},
+		{"no name: unknown, even where the code has one commune", Address{"69100", "", ""}, ""},
+		{"no code", Address{"", "Villeurbanne", ""}, ""},
+		{"another country", Address{"69100", "Villeurbanne", "BE"}, ""},
+		{"a code for firms", Address{"69901", "LYON CEDEX 20", ""}, ""},
+	}
+	for _, tt := range tests {
+		if got := tt.address.Residence(); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	if c, d, r := Residence("69123").Areas(); c != "69123" || d != "69" || r != "84" {
+		t.Errorf("Lyon lies in %s, %s, %s", c, d, r)
+	}
+	if c, d, r := Residence("69381").Areas(); c+d+r != "" {
+		t.Errorf("an arrondissement is no commune, and lies in %s, %s, %s", c, d, r)
+	}
+}
+
+func FuzzAddress(f *testing.F) {
+	f.Add("69100", "Villeurbanne", "FR")
+	f.Add("69001", "Lyon ", "")
+	f.Fuzz(func(t *testing.T, code, town, country string) {
+		r := Address{code, town, country}.Residence()
+		if commune, _, _ := r.Areas(); r != "" && commune == "" {
+			t.Errorf("%q is no commune", r)
+		}
+	})
+}
+
+// Age and the age_over claims never disagree.
+func TestAge_AgreesWithTheThresholds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		day := time.Date(1920, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, rapid.IntRange(0, 38_000).Draw(t, "born"))
+		id := Identity{Pivot: Pivot{Birthdate: day.Format(time.DateOnly)}, AsOf: day.AddDate(0, 0, rapid.IntRange(0, 36_500).Draw(t, "days"))}
+		age, known := id.Age()
+		for claim, years := range map[protocol.Claim]int{protocol.AgeOver15: 15, protocol.AgeOver16: 16, protocol.AgeOver18: 18} {
+			if over, ok := id.Value(claim); !known || !ok || over != (age >= years) {
+				t.Fatalf("born %s, on %s: %d years, %s %v", id.Pivot.Birthdate, id.AsOf, age, claim, over)
+			}
+		}
+	})
+	if _, known := (Identity{}).Age(); known {
+		t.Error("the age of nobody is known")
+	}
+}
+
+func BenchmarkResidence(b *testing.B) {
+	for b.Loop() {
+		Address{"69100", "Villeurbanne", "FR"}.Residence()
+	}
+}
