@@ -146,7 +146,7 @@ func publicTask(p *Policy) string {
 		for _, word := range strings.FieldsFunc(strings.ToLower(p.Purpose[lang]), func(r rune) bool { return strings.ContainsRune(" ,.;:()'’/", r) }) {
 			switch word {
 			case "impôt", "impôts", "taxe", "taxes", "allocation", "allocations", "prestation", "prestations", "amende", "amendes", "électorale",
-				"électorales", "scolaire", "cantine", "passeport", "naissance", "mariage", "décès", "rsa", "recours", "retraite",
+				"électorales", "scolaire", "cantine", "passeport", "naissance", "décès", "rsa", "recours", "retraite",
 				"tax", "benefit", "benefits", "allowance", "fine", "fines", "electoral", "passport", "birth", "marriage", "pension", "appeal":
 				return word
 			}
