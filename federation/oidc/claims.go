@@ -59,6 +59,10 @@ func (p *Provider) merge(token, info object) (object, error) {
 	for field, source := range p.sources {
 		a, b := given(token, source), given(info, source)
 		switch {
+		case field == "address" && a != nil && b != nil && residence(a) != residence(b):
+			// Not worth a sign-in: where she lives is not known.
+		case field == "address" && a != nil && b != nil:
+			out[field] = a // one object may be spelt in two ways
 		case a != nil && b != nil && !same(a, b):
 			return nil, p.failf(federation.Invalid, "ID token and userinfo do not agree on %s", field)
 		case a != nil:
