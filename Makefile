@@ -68,6 +68,10 @@ fuzz: ## every fuzz target, 30 s each (FUZZTIME=10m for longer)
 bench: bin/voussoir ## logins per CPU-second of the broker, added latency, memory (KIND=jwt or fapi2 for harder ones)
 	go run ./bench run --broker-bin bin/voussoir --runs $(or $(RUNS),5) --kind $(or $(KIND),basic)
 
+.PHONY: bench-broken
+bench-broken: bin/voussoir ## what three broken providers do to logins at a fourth: p50, p95, p99 with and without (RUNS=5)
+	go run ./bench run --broker-bin bin/voussoir --broken --runs $(or $(RUNS),5) --logins 2000
+
 .PHONY: profile
 profile: ## where the broker's CPU goes during logins (a binary of its own: bin/voussoir has no profiler)
 	@mkdir -p .cache

@@ -50,6 +50,11 @@ const (
 	ClientRestored      Kind = "client.restored"   // and back into it
 	ProviderKilled      Kind = "provider.killed"   // likewise; object: the provider
 	ProviderRestored    Kind = "provider.restored" // likewise
+	PersonKilled        Kind = "person.killed"     // likewise; who is in the sealed part
+	PersonRestored      Kind = "person.restored"   // likewise
+	ProviderBlocked     Kind = "provider.blocked"  // the person wants it not to be used in her name; which one is in the sealed part
+	ProviderUnblocked   Kind = "provider.unblocked"
+	ContextSuspicious   Kind = "context.suspicious" // a trusted proxy warned of a visit; acr: the level that it needs now
 )
 
 // Public is the part of an entry that anyone may read. JSON names are part of
@@ -75,6 +80,9 @@ type Personal struct {
 	Flow     string `json:"flow,omitempty"`
 	Grant    string `json:"grant,omitempty"`
 	Provider string `json:"provider,omitempty"`
+	// Reasons are "claim: rule, claim: rule", of an identity that was refused, or taken in part.
+	// They hold no value, but with a small service they could say something of her.
+	Reasons string `json:"reasons,omitempty"`
 }
 
 // Event is what a room hands in. The time is set by the log.

@@ -9,11 +9,17 @@ import (
 	"time"
 )
 
-// Config is what New needs; all of it.
+// Config is what New needs. All of it but the last two is required.
 type Config struct {
 	Store  Store
 	Sealer Sealer
 	Now    func() time.Time
+
+	// Noted hears of the public part of each entry: when Append has made it durable,
+	// or when Prepare has made it. Appended hears of each Append that came as far as
+	// the store. Neither blocks. nil: nobody is told.
+	Noted    func(p Public)
+	Appended func(took time.Duration, err error)
 }
 
 // Log writes entries. Safe for concurrent use.
@@ -37,12 +43,20 @@ func (l *Log) Append(ctx context.Context, events ...Event) (Receipt, error) {
 	entries := make([]Entry, len(events))
 	for i, e := range events {
 		var err error
-		if entries[i], err = l.Prepare(e); err != nil {
+		if entries[i], err = l.prepare(e); err != nil {
 			return Receipt{}, err
 		}
 	}
-	if err := l.cfg.Store.AppendEntries(ctx, entries...); err != nil {
+	began := l.cfg.Now()
+	err := l.cfg.Store.AppendEntries(ctx, entries...)
+	if l.cfg.Appended != nil {
+		l.cfg.Appended(l.cfg.Now().Sub(began), err)
+	}
+	if err != nil {
 		return Receipt{}, fmt.Errorf("audit %s: %w", events[0].Public.Kind, err)
+	}
+	for _, e := range events {
+		l.noted(e)
 	}
 	return Receipt{ID: entries[len(entries)-1].ID, Index: -1}, nil
 }
@@ -50,6 +64,20 @@ func (l *Log) Append(ctx context.Context, events ...Event) (Receipt, error) {
 // Prepare makes the entry of an event without storing it, for a caller that
 // stores it in a transaction of its own. The time is the log's, not the event's.
 func (l *Log) Prepare(e Event) (Entry, error) {
+	entry, err := l.prepare(e)
+	if err == nil {
+		l.noted(e)
+	}
+	return entry, err
+}
+
+func (l *Log) noted(e Event) {
+	if l.cfg.Noted != nil {
+		l.cfg.Noted(e.Public)
+	}
+}
+
+func (l *Log) prepare(e Event) (Entry, error) {
 	if e.Public.Kind == "" {
 		return Entry{}, errors.New("audit: an event has no kind")
 	}

@@ -51,6 +51,34 @@ func newLog(t *testing.T) (*Log, *memory) {
 	return l, store
 }
 
+// Noted hears of what is durable, and of what somebody else will store; Appended of
+// each write, whatever came of it.
+func TestLog_TellsWhatItWrote(t *testing.T) {
+	var noted []Kind
+	var failed []bool
+	store := &memory{}
+	l, err := New(Config{
+		Store: store, Sealer: plainSealer{}, Now: func() time.Time { return time.Unix(0, 0) },
+		Noted: func(p Public) { noted = append(noted, p.Kind) }, Appended: func(_ time.Duration, err error) { failed = append(failed, err != nil) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(t.Context(), Event{Public: Public{Kind: LoginStarted}}, Event{Public: Public{Kind: ProviderChosen}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Prepare(given()); err != nil {
+		t.Fatal(err)
+	}
+	store.err = errors.New("disk full")
+	if _, err := l.Append(t.Context(), Event{Public: Public{Kind: TokenIssued}}); err == nil {
+		t.Fatal("no error")
+	}
+	if want := []Kind{LoginStarted, ProviderChosen, ConsentGiven}; !reflect.DeepEqual(noted, want) || !reflect.DeepEqual(failed, []bool{false, true}) {
+		t.Errorf("noted %v, failed %v; want %v, and the second write", noted, failed, want)
+	}
+}
+
 func given() Event {
 	return Event{
 		Public: Public{

@@ -26,8 +26,9 @@ type addresses struct {
 	BrokerSecret              string // the broker's at the providers
 	ClientSecret              string // ours at the broker
 	Data                      string
-	Asserts, Proves           *throwaway // the service's: for client assertions and for DPoP proofs
-	Opens                     *sealed    // what is encrypted to it
+	Neighbours                *neighbours // nil: two providers are enough
+	Asserts, Proves           *throwaway  // the service's: for client assertions and for DPoP proofs
+	Opens                     *sealed     // what is encrypted to it
 }
 
 // redirectURI is where nobody listens: the generator reads it from the redirect.
@@ -109,7 +110,17 @@ providers:
     userinfo: { fetch: true }
     acr: { max: eidas2, map: { eidas2: eidas2 } }
     civil_identity: true
-clients:
+{{with .Neighbours}}{{range .All}}  - id: {{.ID}}
+    name: { fr: "Voisin {{.ID}}", en: "Neighbour {{.ID}}" }
+    issuer: {{.Issuer}}
+    client_id: {{$.BrokerID}}
+    client_secret: {{$.BrokerSecret}}
+    scopes: [openid, profile, birth, email]
+    id_token_signed_response_alg: ES256
+    userinfo: { fetch: true }
+    acr: { max: eidas1, map: { eidas1: eidas1 } }
+    civil_identity: true
+{{end}}{{end}}clients:
   - id: {{.ClientID}}-basic
     name: { fr: "Banc d'essai", en: "Test bench" }
     redirect_uris: [{{.RedirectURI}}]

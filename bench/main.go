@@ -20,6 +20,9 @@ import (
 const usage = `usage:
   bench run --broker-bin FILE [--kind basic|jwt|fapi2] [--logins N] [--workers N] [--open-flows N] [--json]
         start a broker and two identity providers, measure, stop them
+  bench run --broker-bin FILE --broken [--runs N] …
+        the same login while three other providers work, and while one of them is silent, one
+        answers 503 and one serves rubbish
   bench provider --tax ORIGIN --post ORIGIN --broker ORIGIN [--people N]
         the identity providers alone; the broker's secret in BENCH_SECRET
 

@@ -29,6 +29,7 @@ type plan struct {
 	Runs      int
 	JSON      bool
 	Keep      bool
+	Broken    bool
 }
 
 func (p *plan) parse(args []string, progress io.Writer) error {
@@ -44,6 +45,7 @@ func (p *plan) parse(args []string, progress io.Writer) error {
 	fs.IntVar(&p.Runs, "runs", 1, "how often to measure, each time with a new broker")
 	fs.BoolVar(&p.JSON, "json", false, "print JSON")
 	fs.BoolVar(&p.Keep, "keep", false, "keep the folder with configuration, data and the broker's log")
+	fs.BoolVar(&p.Broken, "broken", false, "compare logins while three other providers work and while they are broken, --runs times by turns in one broker")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -55,6 +57,9 @@ func (p *plan) parse(args []string, progress io.Writer) error {
 	}
 	if p.People == 0 {
 		p.People = p.WarmUp + p.Logins
+		if p.Broken {
+			p.People += (2*p.Runs - 1) * p.Logins
+		}
 	}
 	return nil
 }
@@ -64,6 +69,9 @@ func runVerb(ctx context.Context, args []string, out, progress io.Writer) error 
 	var p plan
 	if err := p.parse(args, progress); err != nil {
 		return err
+	}
+	if p.Broken {
+		return p.among(ctx, out, progress)
 	}
 	all := make([]result, p.Runs)
 	for i := range all {
@@ -77,10 +85,36 @@ func runVerb(ctx context.Context, args []string, out, progress io.Writer) error 
 }
 
 // once starts broker and providers, measures, and stops them.
-func (p plan) once(ctx context.Context, progress io.Writer) (result, error) {
+func (p plan) once(ctx context.Context, progress io.Writer) (r result, err error) {
+	return r, p.within(ctx, progress, nil, func(at addresses, pid int) (err error) {
+		r, err = p.measure(ctx, at, pid, progress)
+		return err
+	})
+}
+
+// among is once for the comparison of --broken.
+func (p plan) among(ctx context.Context, out, progress io.Writer) error {
+	n, err := newNeighbours(ctx)
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+	var c comparison
+	err = p.within(ctx, progress, n, func(at addresses, _ int) (err error) {
+		c, err = p.compare(ctx, p.load(at), n, progress)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.report(out, p.JSON)
+}
+
+// within runs do while a broker and its providers run.
+func (p plan) within(ctx context.Context, progress io.Writer, n *neighbours, do func(at addresses, pid int) error) error {
 	dir, err := os.MkdirTemp("", "voussoir-bench-")
 	if err != nil {
-		return result{}, err
+		return err
 	}
 	if p.Keep {
 		say(progress, "folder: %s\n", dir)
@@ -89,14 +123,27 @@ func (p plan) once(ctx context.Context, progress io.Writer) (result, error) {
 	}
 	at, err := newAddresses(ctx, dir)
 	if err != nil {
-		return result{}, err
+		return err
+	}
+	if at.Neighbours = n; n != nil {
+		if err := n.serve(at); err != nil {
+			return err
+		}
 	}
 	c, err := p.start(ctx, dir, at)
 	defer c.stop()
 	if err != nil {
-		return result{}, err
+		return err
 	}
-	return p.measure(ctx, at, c.broker.cmd.Process.Pid, progress)
+	return do(at, c.broker.cmd.Process.Pid)
+}
+
+func (p plan) load(at addresses) load {
+	return load{
+		target:  target{Broker: at.Broker, RedirectURI: redirectURI, Scope: scope, Provider: string(sandbox.Tax)},
+		service: newService(p.Kind, at),
+		client:  newClient(p.Workers), people: p.People,
+	}
 }
 
 // children are the processes of a run, in the order in which they were started.
@@ -224,13 +271,7 @@ func tail(path string) string {
 
 // measure opens flows, warms up, and measures.
 func (p plan) measure(ctx context.Context, at addresses, pid int, progress io.Writer) (result, error) {
-	l := load{
-		target: target{
-			Broker: at.Broker, RedirectURI: redirectURI, Scope: scope, Provider: string(sandbox.Tax),
-		},
-		service: newService(p.Kind, at),
-		client:  newClient(p.Workers), people: p.People,
-	}
+	l := p.load(at)
 	one, err := measurePrice() // while nothing else runs
 	if err != nil {
 		return result{}, err

@@ -77,6 +77,10 @@ type Client struct {
 	RefreshIdle, RefreshMax time.Duration
 	KeepRefreshToken        bool // it keeps its refresh token instead of getting a new one each time
 
+	// Its people sign in at their provider each time: no session takes the place of that,
+	// and none begins with it.
+	NoSingleSignOn bool
+
 	// Where it is told of the end of a session (OpenID Connect Front-Channel and
 	// Back-Channel Logout); empty: it is not.
 	FrontChannelLogoutURI string

@@ -68,3 +68,13 @@ func digits(s string) bool {
 	}
 	return true
 }
+
+// Ended reports whether people were born in places with such a code, but no more in
+// that year.
+func Ended(code string, year int) bool {
+	if len(code) != 5 {
+		return false
+	}
+	last, ok := gone[code[:2]]
+	return ok && year > last && digits(code[2:])
+}

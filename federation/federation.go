@@ -23,6 +23,8 @@ type Login struct {
 	Identity identity.Identity
 	ACR      protocol.ACR // mapped, at most the provider's maximum, never raised
 	AuthTime time.Time    // zero when the provider did not say and nobody asked
+	// Dropped are the claims that were left out of Identity because they broke a rule.
+	Dropped []identity.Flaw
 
 	// LogoutHint is what Leave needs to end this sign-in at the provider; "" when
 	// nobody will be sent there. It names the person: the caller keeps it sealed.
@@ -99,7 +101,7 @@ const (
 	Invalid                     // its answer does not verify: never believe any of it
 	TooWeak                     // it signed her in below the level that was asked
 	TooOld                      // its sign-in is older than max_age, or not the fresh one that was asked for
-	BadIdentity                 // the identity does not pass validation
+	BadIdentity                 // the identity is not what the provider owes: Err is an *identity.InvalidError
 )
 
 // Error is a failed sign-in at a provider. Its text names no claim value.

@@ -31,11 +31,12 @@ const canonicalVersion = 1
 // The place of birth does not count for people born abroad, as at FranceConnect:
 // some providers have a foreign town there, others nothing.
 func (p Pivot) Canonical() []byte {
+	p.Birthplace, p.Birthcountry = code(p.Birthplace), code(p.Birthcountry)
 	if p.Birthcountry != France {
 		p.Birthplace = ""
 	}
 	return appendFields([]byte{canonicalVersion},
-		fold(p.GivenName), fold(p.FamilyName), p.Birthdate, p.Gender, p.Birthplace, p.Birthcountry)
+		fold(p.GivenName), fold(p.FamilyName), trim(p.Birthdate), sex(p.Gender), p.Birthplace, p.Birthcountry)
 }
 
 // fold compares names without case and without the kind of separator. Case

@@ -21,7 +21,7 @@ type Released struct {
 
 // emailVerified travels with email and is no choice of its own (OpenID Connect
 // Core section 5.1).
-const emailVerified = "email_verified"
+const emailVerified = string(EmailVerified)
 
 // Release keeps of the identity what is both allowed and known. The result
 // shares nothing with the identity.

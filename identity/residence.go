@@ -7,6 +7,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/voussoir-id/voussoir/cog"
+	"github.com/voussoir-id/voussoir/protocol"
 )
 
 // Residence is the commune where a person lives, by its INSEE code; "" where nobody
@@ -23,35 +24,65 @@ func (r Residence) Areas() (commune, departement, region string) {
 	return p.Code, p.Departement, p.Region
 }
 
-// Address is what a provider says of where a person lives (OpenID Connect Core
-// section 5.1.1), as far as we look at it.
+// AddressClaim is the claim in which OpenID Connect providers say where a person
+// lives (section 5.1.1). It leads to a Residence, and is never released itself.
+const AddressClaim protocol.Claim = "address"
+
+// Address is what a provider says of where a person lives, as far as we look at it.
 type Address struct{ PostalCode, Locality, Country string }
 
 // Residence finds the commune of an address in the tables of cog. It must be the one
 // commune that both the postal code and the name lead to: what could be two is not
-// known, and neither is what only resembles one.
-func (a Address) Residence() Residence {
-	if !a.french() {
-		return ""
+// known, and neither is what only resembles one. An address abroad holds, and leads
+// to none.
+func (a Address) Residence() (Residence, Rule) {
+	a, rule := a.normalised()
+	if rule != "" || !a.french() {
+		return "", rule
+	}
+	places := cog.ByPostalCode(a.PostalCode)
+	if len(places) == 0 {
+		return "", UnknownCode
 	}
 	name, found := plainName(a.Locality), ""
-	for _, p := range cog.ByPostalCode(a.PostalCode) {
+	for _, p := range places {
 		within, ok := cog.Lookup(p.Within)
 		if !ok || !sameTown(name, plainName(p.Name), plainName(within.Name), p.Kind) {
 			continue
 		}
 		if found != "" && found != p.Within {
-			return ""
+			return "", SeveralValues
 		}
 		found = p.Within
 	}
-	return Residence(found)
+	if found == "" {
+		return "", UnknownValue
+	}
+	return Residence(found), ""
+}
+
+// normalised has each part in the form of a text. Of an address in France, the
+// postal code and the name of the town have to be there.
+func (a Address) normalised() (Address, Rule) {
+	for _, part := range []*string{&a.PostalCode, &a.Locality, &a.Country} {
+		var rule Rule
+		if *part, rule = text(*part); rule != "" && rule != Missing {
+			return Address{}, rule
+		}
+	}
+	switch {
+	case a == Address{}:
+		return a, Missing
+	case a.french() && (!postalForm.MatchString(a.PostalCode) || a.Locality == ""):
+		return Address{}, Malformed
+	}
+	return a, ""
 }
 
 // french: an address without a country is taken for French, since its postal code
 // has to be.
 func (a Address) french() bool {
-	switch strings.ToUpper(strings.TrimSpace(a.Country)) {
+	switch strings.ToUpper(a.Country) {
 	case "", "FR", "FRA", "FRANCE", France:
 		return true
 	}
@@ -72,9 +103,6 @@ func sameTown(name, place, within string, kind cog.Kind) bool {
 
 // plainName is a name without accents, case, hyphens and abbreviations.
 func plainName(s string) string {
-	if len(s) > maxRaw {
-		return ""
-	}
 	s = strings.NewReplacer("Œ", "OE", "Æ", "AE").Replace(strings.ToUpper(s))
 	words := strings.FieldsFunc(norm.NFD.String(s), func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.Is(unicode.Mn, r)

@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,23 +16,32 @@ func TestAddress_Residence(t *testing.T) {
 		name    string
 		address Address
 		want    Residence
+		rule    Rule
 	}{
-		{"a town and its code", Address{"69100", "Villeurbanne", "France"}, "69266"},
-		{"capitals without accents", Address{"01400", "L ABERGEMENT CLEMENCIAT", "FR"}, "01001"},
-		{"an abbreviation", Address{"97400", "ST-DENIS", ""}, "97411"},
-		{"an arrondissement belongs to its town", Address{"69001", "Lyon", ""}, "69123"},
-		{"with its number", Address{"75003", "PARIS 03", "99100"}, "75056"},
-		{"a code that many communes share, and the name decides", Address{"01500", "Ambronay", ""}, "01007"},
-		{"the code of another place", Address{"69100", "Paris", ""}, ""},
-		{"a name that only begins like one", Address{"69001", "Lyonnais", ""}, ""},
-		{"no name: unknown, even where the code has one commune", Address{"69100", "", ""}, ""},
-		{"no code", Address{"", "Villeurbanne", ""}, ""},
-		{"another country", Address{"69100", "Villeurbanne", "BE"}, ""},
-		{"a code for firms", Address{"69901", "LYON CEDEX 20", ""}, ""},
+		{"a town and its code", Address{"69100", "Villeurbanne", "France"}, "69266", ""},
+		{"capitals without accents", Address{"01400", "L ABERGEMENT CLEMENCIAT", "FR"}, "01001", ""},
+		{"an abbreviation", Address{"97400", "ST-DENIS", ""}, "97411", ""},
+		{"an arrondissement belongs to its town", Address{"69001", "Lyon", ""}, "69123", ""},
+		{"with its number", Address{"75003", "PARIS 03", "99100"}, "75056", ""},
+		{"a code that many communes share, and the name decides", Address{"01500", "Ambronay", ""}, "01007", ""},
+		{"the code of another place", Address{"69100", "Paris", ""}, "", UnknownValue},
+		{"a name that only begins like one", Address{"69001", "Lyonnais", ""}, "", UnknownValue},
+		{"no name: unknown, even where the code has one commune", Address{"69100", "", ""}, "", Malformed},
+		{"no code", Address{"", "Villeurbanne", ""}, "", Malformed},
+		{"another country", Address{"69100", "Villeurbanne", "BE"}, "", ""},
+		{"abroad without a postal code", Address{"", "Dublin", "IE"}, "", ""},
+		{"nothing", Address{" ", "", "\u00a0"}, "", Missing},
+		{"six digits", Address{"691000", "Villeurbanne", ""}, "", Malformed},
+		{"other digits", Address{"６９１００", "Villeurbanne", ""}, "", Malformed},
+		{"bytes of Latin-1", Address{"69100", "Villeurb\xe0nne", ""}, "", BadEncoding},
+		{"a right-to-left override", Address{"69100", "\u202eVilleurbanne", ""}, "", ForbiddenCharacter},
+		{"a line break in the country", Address{"69100", "Villeurbanne", "F\nR"}, "", ForbiddenCharacter},
+		{"a megabyte", Address{"69100", strings.Repeat("A", 1<<20), ""}, "", TooLong},
+		{"a postal code for firms", Address{"69901", "LYON CEDEX 20", ""}, "", UnknownCode},
 	}
 	for _, tt := range tests {
-		if got := tt.address.Residence(); got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		if got, rule := tt.address.Residence(); got != tt.want || rule != tt.rule {
+			t.Errorf("%s: %q, %q; want %q, %q", tt.name, got, rule, tt.want, tt.rule)
 		}
 	}
 	if c, d, r := Residence("69123").Areas(); c != "69123" || d != "69" || r != "84" {
@@ -45,7 +56,10 @@ func FuzzAddress(f *testing.F) {
 	f.Add("69100", "Villeurbanne", "FR")
 	f.Add("69001", "Lyon ", "")
 	f.Fuzz(func(t *testing.T, code, town, country string) {
-		r := Address{code, town, country}.Residence()
+		r, rule := Address{code, town, country}.Residence()
+		if rule != "" && !slices.Contains(Rules(), rule) || rule != "" && r != "" {
+			t.Errorf("%q by the rule %q", r, rule)
+		}
 		if commune, _, _ := r.Areas(); r != "" && commune == "" {
 			t.Errorf("%q is no commune", r)
 		}

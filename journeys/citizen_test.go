@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 )
@@ -81,7 +82,7 @@ func (c *citizen) do(method string, u *url.URL, form url.Values, origin string) 
 			host = map[string]string{}
 			c.jar[u.Hostname()] = host
 		}
-		if k.MaxAge < 0 || k.Value == "" {
+		if k.MaxAge < 0 || k.Value == "" || !k.Expires.IsZero() && k.Expires.Before(time.Now()) {
 			delete(host, k.Name)
 		} else {
 			host[k.Name] = k.Value

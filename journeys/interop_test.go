@@ -325,25 +325,7 @@ func TestInterop_ModAuthOpenIDC(t *testing.T) {
 	port := ports(t)
 	service := fmt.Sprintf("http://127.0.0.1:%d", port)
 	broker := upstream(t, service+"/private/callback", secretAuth("client_secret_basic"))
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil { // Apache's workers are another user when we are root
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(dir, "www", "private"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "www", "private", "page"), []byte("inside"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	conf, err := filepath.Abs("counterparts/apache.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := []string{
-		fmt.Sprintf("PORT=%d", port), "ISSUER=" + broker, "CLIENT_ID=library", "CLIENT_SECRET=" + serviceSecret,
-		"SCOPE=openid given_name age_over_16 email", "DIR=" + dir,
-	}
-	launch(t, env, service+"/", "/usr/sbin/apache2", "-X", "-f", conf)
+	dir := launchApache(t, port, broker, "library", "openid given_name age_over_16 email")
 	p := passThrough(newCitizen(t), service+"/private/page", nil)
 	if p.Body != "inside" || p.Status != 200 {
 		log, _ := os.ReadFile(filepath.Join(dir, "error.log"))

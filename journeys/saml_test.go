@@ -80,17 +80,25 @@ policies:
 // signed; the provider reads the broker's.
 func newSAMLWorld(t *testing.T, encrypts bool, settings ...string) *samlWorld {
 	t.Helper()
+	dir, port := samlFolder(t), ports(t)
+	w := &samlWorld{idp: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	w.process, w.broker = serve(t, "", samlConfig(w.idp, dir, settings...))
+	launchSAML(t, dir, port, w.broker+"/saml/uni/metadata", encrypts)
+	w.service = newService(t, w.broker, "library")
+	return w
+}
+
+// samlFolder is what SimpleSAMLphp has of its own: keys, and a place for the metadata
+// of the broker.
+func samlFolder(t *testing.T) string {
+	t.Helper()
 	need(t, "php", "PHP")
 	need(t, simpleSAML, "SimpleSAMLphp")
 	dir := t.TempDir()
 	for _, name := range []string{"idp", "federation"} {
 		selfSigned(t, filepath.Join(dir, name))
 	}
-	config, err := filepath.Abs("counterparts/simplesamlphp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	hosted, err := os.ReadFile(filepath.Join(config, "saml20-idp-hosted.php"))
+	hosted, err := os.ReadFile("counterparts/simplesamlphp/saml20-idp-hosted.php")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,20 +110,25 @@ func newSAMLWorld(t *testing.T, encrypts bool, settings ...string) *samlWorld {
 	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	port := ports(t)
-	w := &samlWorld{idp: fmt.Sprintf("http://127.0.0.1:%d", port)}
-	env := []string{
-		"SIMPLESAMLPHP_CONFIG_DIR=" + config, "JOURNEY_DIR=" + dir, "JOURNEY_URL=" + w.idp, "JOURNEY_SALT=" + random()}
+	return dir
+}
+
+// launchSAML starts SimpleSAMLphp, which reads what the broker says of itself.
+func launchSAML(t *testing.T, dir string, port int, metadata string, encrypts bool) {
+	t.Helper()
+	config, err := filepath.Abs("counterparts/simplesamlphp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := fmt.Sprintf("http://127.0.0.1:%d", port)
+	env := []string{"SIMPLESAMLPHP_CONFIG_DIR=" + config, "JOURNEY_DIR=" + dir, "JOURNEY_URL=" + base, "JOURNEY_SALT=" + random()}
 	if encrypts {
 		env = append(env, "JOURNEY_ENCRYPT=yes")
 	}
-	w.process, w.broker = serve(t, "", samlConfig(w.idp, dir, settings...))
-	if err := os.WriteFile(filepath.Join(dir, "sp.xml"), []byte(fetch(t, w.broker+"/saml/uni/metadata")), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "sp.xml"), []byte(fetch(t, metadata)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	launch(t, env, w.idp+"/index.php", "php", "-S", fmt.Sprintf("127.0.0.1:%d", port), "-t", simpleSAML)
-	w.service = newService(t, w.broker, "library")
-	return w
+	launch(t, env, base+"/index.php", "php", "-S", fmt.Sprintf("127.0.0.1:%d", port), "-t", simpleSAML)
 }
 
 // selfSigned writes a key and its certificate.

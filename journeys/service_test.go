@@ -137,8 +137,9 @@ func provider(t *testing.T, secret string, people []sandbox.Identity, redirectUR
 	return providerBehind(t, secret, people, redirectURI, func(h http.Handler) http.Handler { return h })
 }
 
-// providerBehind is provider with something in front of it.
-func providerBehind(t *testing.T, secret string, people []sandbox.Identity, redirectURI func() string, front func(http.Handler) http.Handler) string {
+// providerBehind is provider with something in front of it. People may be sent to it
+// to log out, and come back to postLogout.
+func providerBehind(t *testing.T, secret string, people []sandbox.Identity, redirectURI func() string, front func(http.Handler) http.Handler, postLogout ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	secretBytes, err := keys.LoadOrCreateSecret(filepath.Join(dir, "secret"))
@@ -159,7 +160,7 @@ func providerBehind(t *testing.T, secret string, people []sandbox.Identity, redi
 		ID: "upstream", Name: protocol.Text{"en": "Upstream"}, Issuer: server.URL, ACR: protocol.EIDAS1,
 		Identities: people, Signer: ring, Now: time.Now,
 		Clients: []sandbox.ProviderClient{{
-			ID: "voussoir", SecretSHA256: sha256.Sum256([]byte(secret)), RedirectURIs: []string{redirectURI()},
+			ID: "voussoir", SecretSHA256: sha256.Sum256([]byte(secret)), RedirectURIs: []string{redirectURI()}, PostLogoutURIs: postLogout,
 		}},
 	})
 	if err != nil {

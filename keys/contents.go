@@ -17,7 +17,8 @@ import (
 type State string
 
 // The states. All but revoked keys are published; a retired one until its
-// retention has passed. Private parts of retired and revoked keys are destroyed.
+// retention has passed. Private parts of retired and revoked keys are destroyed,
+// those of retired decryption keys a little later.
 const (
 	Next    State = "next"    // published, so that services know it before it signs
 	Active  State = "active"  // signs
@@ -25,7 +26,7 @@ const (
 	Revoked State = "revoked" // what it signed verifies no more
 )
 
-// Use is what a key signs. A signature that was made for one use never passes for
+// Use is what a key is for. A signature that was made for one use never passes for
 // another: nobody who verifies knows the keys of both.
 type Use string
 
@@ -34,6 +35,10 @@ const (
 	ForServices  Use = ""          // tokens and answers for services, published at /jwks
 	ForProviders Use = "providers" // our client assertions towards identity providers
 	ForSAML      Use = "saml"      // see saml.go; never in a JWKS, never in a signer
+	// ForDecryption keys sign nothing: identity providers encrypt to the active one,
+	// which alone is published, beside the keys of ForProviders. Next and retired ones
+	// decrypt too; see DecryptsFor.
+	ForDecryption Use = "decryption"
 )
 
 // slot is where one key is active and one is next.
@@ -62,7 +67,7 @@ type signingKey struct {
 	Use       Use       `json:"use,omitempty"`
 	State     State     `json:"state"`
 	Public    []byte    `json:"public"`            // PKIX
-	Private   []byte    `json:"private,omitempty"` // PKCS #8, while next or active; none if InSigner
+	Private   []byte    `json:"private,omitempty"` // PKCS #8, while next or active (or it may still decrypt); none if InSigner
 	InSigner  bool      `json:"signer,omitempty"`  // the private part lies in the signer; of an ended key: still
 	Created   time.Time `json:"created"`
 	Activated time.Time `json:"activated,omitzero"`
@@ -115,12 +120,12 @@ func (c *contents) secrets() {
 
 // complete makes the keys that are missing in slots. Where a signer is to hold
 // the keys, a next key whose private part lies in the file makes room for one that
-// the signer holds: it has never signed anything. Those for SAML stay in the file.
+// the signer holds: it has never signed anything.
 func (c *contents) complete(slots []slot, make maker, inSigner bool, now time.Time) error {
 	for _, at := range slots {
 		for _, s := range []State{Active, Next} {
 			old := c.find(at, s)
-			if old != nil && (s == Active || !inSigner || old.InSigner || at.use == ForSAML) {
+			if old != nil && (s == Active || !inSigner || old.InSigner) {
 				continue
 			}
 			k, err := make(c, at.alg)
@@ -231,7 +236,10 @@ func (k *signingKey) start(s State, now time.Time) {
 }
 
 func (k *signingKey) end(s State, now time.Time) {
-	k.State, k.Private, k.Ended = s, nil, now.UTC().Truncate(time.Second)
+	if s != Retired || k.Use != ForDecryption { // what is on its way to us is encrypted to the old key
+		k.Private = nil
+	}
+	k.State, k.Ended = s, now.UTC().Truncate(time.Second)
 }
 
 func newSecret() []byte {

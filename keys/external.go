@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"slices"
 
 	"github.com/voussoir-id/voussoir/failpoint"
 	"github.com/voussoir-id/voussoir/signer"
@@ -37,12 +36,7 @@ func (r *Ring) maker(ctx context.Context) maker {
 	if r.cfg.Signer == nil {
 		return generate
 	}
-	return func(c *contents, alg string) (signingKey, error) {
-		if slices.Contains(samlAlgorithms(), alg) {
-			return generate(c, alg)
-		}
-		return r.obtain(ctx, c, alg)
-	}
+	return func(c *contents, alg string) (signingKey, error) { return r.obtain(ctx, c, alg) }
 }
 
 // obtain takes a key of the signer that the file does not know, or has it make
@@ -180,7 +174,8 @@ func (r *Ring) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, at := range r.cfg.jwsSlots() {
+	slots, _ := apart(r.cfg.slots())
+	for _, at := range slots {
 		s := h.signers[at]
 		if err := s.try(ctx, at); err != nil {
 			return err

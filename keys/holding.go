@@ -26,6 +26,7 @@ type holding struct {
 	contents contents
 	signers  map[slot]*signing // the active keys, but those of SAML
 	saml     samlKeys
+	openers  []opener         // the keys that decrypt JWEs, oldest first
 	sealing  [sealIDSize]byte // id of the secret that seals
 	secrets  map[[sealIDSize]byte][]byte
 	derived  sync.Map // label → [32]byte
@@ -61,18 +62,18 @@ func (r *Ring) newHolding(c contents, now time.Time) (*holding, error) {
 	public := map[Use][]jose.JSONWebKey{ForServices: {}, ForProviders: {}}
 	for _, k := range c.Signing {
 		key, err := k.check()
-		switch {
-		case err != nil:
-		case k.Use == ForSAML:
-			err = h.saml.hold(k)
-		case k.State == Active:
-			err = h.sign(k, key, r)
+		if err == nil {
+			err = h.take(k, key, r)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", k.KID, err)
 		}
 		if k.Use != ForSAML && h.publishes(k, now, r.cfg.Retention) {
-			public[k.Use] = append(public[k.Use], jose.JSONWebKey{Key: key, KeyID: k.KID, Algorithm: k.Alg, Use: "sig"})
+			set, use := k.Use, "sig"
+			if k.Use == ForDecryption {
+				set, use = ForProviders, "enc"
+			}
+			public[set] = append(public[set], jose.JSONWebKey{Key: key, KeyID: k.KID, Algorithm: k.Alg, Use: use})
 		}
 	}
 	var err error
@@ -92,6 +93,23 @@ func publish(ks []jose.JSONWebKey) (jwkSet, error) {
 	return jwkSet{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`}, nil
 }
 
+// take puts a key to its use.
+func (h *holding) take(k signingKey, public crypto.PublicKey, r *Ring) error {
+	switch {
+	case k.Use == ForSAML:
+		return h.saml.hold(k)
+	case k.Use == ForDecryption && k.Private != nil:
+		o, err := newOpener(k)
+		if err != nil {
+			return err
+		}
+		h.openers = append(h.openers, o)
+	case k.Use != ForDecryption && k.State == Active:
+		return h.sign(k, public, r)
+	}
+	return nil
+}
+
 // sign makes k the key that signs in its slot.
 func (h *holding) sign(k signingKey, public crypto.PublicKey, r *Ring) (err error) {
 	at := slot{k.Use, k.Alg}
@@ -108,6 +126,9 @@ func (h *holding) sign(k signingKey, public crypto.PublicKey, r *Ring) (err erro
 
 // publishes reports whether k belongs into the JWKS now, and notes when that ends.
 func (h *holding) publishes(k signingKey, now time.Time, retention time.Duration) bool {
+	if k.Use == ForDecryption {
+		return k.State == Active
+	}
 	if k.State != Retired {
 		return k.State != Revoked
 	}
@@ -133,17 +154,14 @@ func (k signingKey) check() (crypto.PublicKey, error) {
 	if id, err := thumbprint(public); err != nil || id != k.KID {
 		return nil, errors.New("key id is not the thumbprint")
 	}
-	switch k.Use {
-	case ForServices, ForProviders, ForSAML:
-	default:
+	switch {
+	case !slices.Contains([]Use{ForServices, ForProviders, ForSAML, ForDecryption}, k.Use):
 		return nil, errors.New("unknown use")
+	case !usable(k.Use, k.Alg):
+		return nil, errors.New("its use does not go with its algorithm")
 	}
-	// A key for SAML that signed tokens, or the other way round, would have two uses.
-	if forSAML := slices.Contains(samlAlgorithms(), k.Alg); forSAML != (k.Use == ForSAML) {
-		return nil, errors.New("its algorithm is not for its use")
-	}
-	if k.InSigner && k.Use == ForSAML {
-		return nil, errors.New("a key for SAML does not lie in a signer")
+	if k.InSigner && k.Use.inFile() {
+		return nil, errors.New("a key of its use does not lie in a signer")
 	}
 	switch k.State {
 	case Next, Active:
@@ -154,7 +172,7 @@ func (k signingKey) check() (crypto.PublicKey, error) {
 			return nil, errors.New("private key in two places")
 		}
 	case Retired, Revoked:
-		if k.Private != nil {
+		if k.Private != nil && (k.State == Revoked || k.Use != ForDecryption) {
 			return nil, errors.New("private key not destroyed")
 		}
 	default:
@@ -166,11 +184,11 @@ func (k signingKey) check() (crypto.PublicKey, error) {
 func suits(public crypto.PublicKey, alg string) bool {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
-		return alg == es256 && key.Curve == elliptic.P256()
+		return (alg == es256 || alg == ecdhES) && key.Curve == elliptic.P256()
 	case ed25519.PublicKey:
 		return alg == edDSA
 	case *rsa.PublicKey:
-		return (alg == ps256 || alg == rs256 || alg == SAMLSigning || alg == SAMLDecryption) && key.N.BitLen() >= rsaBits
+		return (slices.Contains([]string{ps256, rs256, rsaOAEP256}, alg) || slices.Contains(samlAlgorithms(), alg)) && key.N.BitLen() >= rsaBits
 	}
 	return false
 }
@@ -197,7 +215,7 @@ func (r *Ring) JWKS() (body []byte, etag string) {
 }
 
 // ProviderKeys is the ring as identity providers know us: it signs with, and
-// publishes, the keys of our client assertions.
+// publishes, the keys of our client assertions, and decrypts what they encrypt to us.
 type ProviderKeys struct{ r *Ring }
 
 // ForProviders returns the keys of our client assertions.

@@ -46,8 +46,11 @@ type Config struct {
 	// providers, which have keys of their own. Default: none.
 	ProviderAlgs []string
 	// SAML is whether to have the keys for SAML providers, SAMLSigning and
-	// SAMLDecryption. They lie in the file, whatever Signer is.
+	// SAMLDecryption. These keys are always in the file.
 	SAML bool
+	// DecryptionAlgs are the algorithms that identity providers encrypt to us with:
+	// ECDH-ES, RSA-OAEP-256. These keys are always in the file. Default: none.
+	DecryptionAlgs []string
 	// Signer, if not nil, holds the private parts of all other keys that are made
 	// from now on; it has no EdDSA. The secrets for deriving and sealing stay in the
 	// file. It need not be reachable: what it does not answer fails with
@@ -70,23 +73,18 @@ type Recorder interface {
 
 // slots are those that the ring must fill.
 func (c Config) slots() []slot {
-	list := c.jwsSlots()
+	var saml []string
 	if c.SAML {
-		for _, alg := range samlAlgorithms() {
-			list = append(list, slot{ForSAML, alg})
-		}
+		saml = samlAlgorithms()
 	}
-	return list
-}
-
-// jwsSlots are those whose keys sign a JWS.
-func (c Config) jwsSlots() []slot {
 	var list []slot
-	for _, alg := range c.Algs {
-		list = append(list, slot{ForServices, alg})
-	}
-	for _, alg := range c.ProviderAlgs {
-		list = append(list, slot{ForProviders, alg})
+	for _, of := range []struct {
+		use  Use
+		algs []string
+	}{{ForServices, c.Algs}, {ForProviders, c.ProviderAlgs}, {ForDecryption, c.DecryptionAlgs}, {ForSAML, saml}} {
+		for _, alg := range of.algs {
+			list = append(list, slot{of.use, alg})
+		}
 	}
 	return list
 }
@@ -115,11 +113,11 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	if cfg.File == "" || len(cfg.Secret) < minSecret || len(cfg.Algs) == 0 || cfg.Now == nil || cfg.Retention < 0 {
 		return nil, errors.New("keys: a ring needs a file, a secret of 32 bytes, algorithms and a clock")
 	}
-	for _, at := range cfg.jwsSlots() {
-		if !slices.Contains(algorithms(), at.alg) {
+	for _, at := range cfg.slots() {
+		if !usable(at.use, at.alg) {
 			return nil, fmt.Errorf("keys: unknown algorithm %q", at.alg)
 		}
-		if cfg.Signer != nil && !inSigners(at.alg) {
+		if cfg.Signer != nil && !at.use.inFile() && !inSigners(at.alg) {
 			return nil, fmt.Errorf("keys: a signer does not sign with %s", at.alg)
 		}
 	}
@@ -142,6 +140,7 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 func (r *Ring) Reload(ctx context.Context) error {
 	return r.edit(ctx, func(c *contents) error {
 		c.secrets()
+		c.forget(r.cfg.Now())
 		return r.fill(ctx, c, r.cfg.slots())
 	})
 }
@@ -161,7 +160,8 @@ func (r *Ring) AuditTo(ctx context.Context, log Recorder) error {
 }
 
 // Rotate makes the next key of use and alg the active one, retires the active
-// one, whose private part is destroyed, and publishes a new next key. Services
+// one, whose private part is destroyed (one that decrypts: after DecryptsFor), and
+// publishes a new next key. Services
 // must have had time to see the next key: leave twice the JWKS's cache time
 // between two rotations. Nothing changes while the signer that is to make the new
 // key cannot be reached.
@@ -171,7 +171,11 @@ func (r *Ring) Rotate(ctx context.Context, use Use, alg string) error {
 		if err := c.rotate(at, r.cfg.Now()); err != nil {
 			return err
 		}
-		return c.complete([]slot{at}, r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
+		sign, file := apart([]slot{at})
+		if err := c.complete(file, generate, false, r.cfg.Now()); err != nil {
+			return err
+		}
+		return c.complete(sign, r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
 	})
 }
 
@@ -180,8 +184,12 @@ func (r *Ring) Rotate(ctx context.Context, use Use, alg string) error {
 const PublishedFor = 24 * time.Hour
 
 // KnownFrom is when everybody knows the next key of use and alg, so that Rotate
-// makes no verification fail; zero when there is none.
+// makes no verification fail; zero when there is none, and for keys that decrypt:
+// the old one still does.
 func (r *Ring) KnownFrom(use Use, alg string) (at time.Time) {
+	if use == ForDecryption {
+		return time.Time{}
+	}
 	for _, k := range r.Keys() {
 		if k.Alg == alg && k.Use == use && k.State == Next {
 			at = k.Created.Add(PublishedFor)
@@ -205,18 +213,16 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 }
 
 // fill makes what is missing in slots, as far as the signer can be reached: first
-// the keys for SAML, which need none.
+// those of the file, which need none.
 func (r *Ring) fill(ctx context.Context, c *contents, slots []slot) error {
-	var first, others []slot
-	for _, at := range slots {
-		switch {
-		case at.use == ForSAML:
-			first = append(first, at)
-		case r.cfg.Signer == nil || inSigners(at.alg):
-			others = append(others, at)
-		}
+	sign, file := apart(slots)
+	if err := c.complete(file, generate, false, r.cfg.Now()); err != nil {
+		return err
 	}
-	err := c.complete(append(first, others...), r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
+	if r.cfg.Signer != nil {
+		sign = slices.DeleteFunc(sign, func(at slot) bool { return !inSigners(at.alg) })
+	}
+	err := c.complete(sign, r.maker(ctx), r.cfg.Signer != nil, r.cfg.Now())
 	if r.cfg.Signer != nil && errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
 		return nil // Ready says so, and the next Reload tries again
 	}

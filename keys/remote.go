@@ -19,6 +19,7 @@ var ErrUnavailable = errors.New("keys: not available right now")
 // How long a fetched set lives.
 const (
 	remoteTTL     = 10 * time.Minute // a key that its owner withdraws is refused after this
+	remoteAhead   = 3 * time.Minute  // fetched this long before, while the old set serves
 	remoteKeep    = 24 * time.Hour   // the last good set is used this long while fetches fail
 	remoteRetry   = 10 * time.Second // between a failed fetch and the next
 	unknownPause  = time.Minute      // a fetch in this time for keys that we do not have, and refetchBurst at once
@@ -62,7 +63,7 @@ func NewRemote(c RemoteConfig) (*Remote, error) {
 	}
 	r := &Remote{cfg: c}
 	r.sets, err = outbound.NewLatest(outbound.LatestConfig[keySet]{
-		Fetch: r.fetch, TTL: remoteTTL, Keep: remoteKeep, Retry: remoteRetry, Now: c.Now,
+		Fetch: r.fetch, TTL: remoteTTL, Keep: remoteKeep, Retry: remoteRetry, Now: c.Now, Ahead: remoteAhead,
 	})
 	if err != nil {
 		return nil, err

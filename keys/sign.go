@@ -101,11 +101,11 @@ func generate(_ *contents, alg string) (signingKey, error) {
 	var private crypto.Signer
 	var err error
 	switch alg {
-	case es256:
+	case es256, ecdhES:
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case edDSA:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
-	case ps256, rs256, SAMLSigning, SAMLDecryption:
+	case ps256, rs256, rsaOAEP256, SAMLSigning, SAMLDecryption:
 		private, err = rsa.GenerateKey(rand.Reader, rsaBits)
 	default:
 		err = errors.New("unknown algorithm")

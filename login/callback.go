@@ -104,16 +104,19 @@ func (s *Service) takeAnswer(ctx context.Context, r *http.Request, v *visit) (*r
 		return nil, err
 	}
 	failpoint.Here("callback.after-consume")
-	in, hint, err := s.verify(ctx, v, client, entry, pending, q.Get("state"), answer)
+	in, hint, dropped, err := s.verify(ctx, v, client, entry, pending, q.Get("state"), answer)
 	failpoint.Here("callback.after-finish")
+	s.ended(v.Provider, err)
 	if err != nil {
-		return nil, s.failed(ctx, v, err)
+		return nil, s.unverified(ctx, r, v, err)
 	}
-	fresh, err := s.renewal(ctx, r.Header, in, hint)
+	fresh, err := s.renewal(ctx, r.Header, client, in, hint)
 	if err != nil {
 		return nil, err
 	}
+	v.Switched = v.Switched || fresh.replacesAnother()
 	verified := by(s.event(audit.LoginVerified, v, outcomeOK), in)
+	verified.Personal.Reasons = s.reasons(r, v.Provider, dropped)
 	if err := s.identified(ctx, v, client, fresh.signIn, verified); err != nil {
 		return nil, err
 	}
@@ -136,39 +139,45 @@ func (s *Service) stillOffered(v *visit, client *clients.Client) (federation.Ent
 }
 
 // verify asks the provider, then the civil registry, and finds the person. A
-// *federation.Error and an *unvouched are something that she is told. hint is for
-// logging out at the provider.
-func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, state string, answer url.Values) (in signIn, hint string, err error) {
+// *federation.Error, an *unvouched and a *turnedDown are something that she is told. hint is for
+// logging out at the provider, dropped what of her identity did not hold.
+func (s *Service) verify(ctx context.Context, v *visit, client *clients.Client, entry federation.Entry, pending []byte, state string, answer url.Values) (in signIn, hint string, dropped []identity.Flaw, err error) {
 	login, err := entry.Finish(ctx, s.request(client, v.Request, state), pending, answer)
 	if err != nil {
-		return signIn{}, "", err
+		return signIn{}, "", nil, err
 	}
 	login.Identity.Provider = v.Provider
-	in, err = s.vouch(ctx, v, client, signIn{Identity: login.Identity, Provider: v.Provider, ACR: login.ACR, AuthTime: login.AuthTime})
+	in, err = s.vouch(ctx, v, client, signIn{Identity: login.Identity, Provider: v.Provider, ACR: login.ACR, AuthTime: login.AuthTime, At: s.Now()})
 	if err != nil {
-		return signIn{}, "", err
+		return signIn{}, "", nil, err
 	}
 	in.Person, err = s.People.Resolve(ctx, in.Identity, login.Issuer, login.Subject)
 	var invalid *identity.InvalidError
 	if errors.As(err, &invalid) {
-		return signIn{}, "", &federation.Error{Provider: v.Provider, Kind: federation.BadIdentity, Err: err}
+		return signIn{}, "", nil, &federation.Error{Provider: v.Provider, Kind: federation.BadIdentity, Err: err}
 	}
 	if errors.Is(err, identity.ErrAmbiguous) {
-		return signIn{}, "", &unvouched{notice: web.NoticeRegistryAmbiguous, rule: ruleAmbiguous}
+		return signIn{}, "", nil, &unvouched{notice: web.NoticeRegistryAmbiguous, rule: ruleAmbiguous}
 	}
 	if err != nil {
-		return signIn{}, "", err
+		return signIn{}, "", nil, err
 	}
-	return in, login.LogoutHint, s.confirm(ctx, in)
+	if err := s.admit(ctx, in); err != nil {
+		return signIn{}, "", nil, err
+	}
+	return in, login.LogoutHint, login.Dropped, s.confirm(ctx, in)
 }
 
 // failed takes the visit back to the choice with a notice that names the provider.
-// An error that is neither the provider's nor the civil registry's means that we do
-// not know.
+// An error that is none of those that verify names means that we do not know.
 func (s *Service) failed(ctx context.Context, v *visit, err error) error {
 	var u *unvouched
 	if errors.As(err, &u) {
 		return s.turnedDown(ctx, v, u)
+	}
+	var down *turnedDown
+	if errors.As(err, &down) {
+		return s.turnDown(ctx, v, down)
 	}
 	var e *federation.Error
 	if !errors.As(err, &e) {

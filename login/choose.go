@@ -54,6 +54,9 @@ func (s *Service) showChoice(w http.ResponseWriter, r *http.Request, v *visit) e
 	if err != nil {
 		return err
 	}
+	if v.Notice != nil && len(v.Notice.Flaws) > 0 {
+		return s.showFlaws(w, r, v, client)
+	}
 	page := web.ChoosePage{
 		Client: client.Name, Self: choicePath(v.id), Action: choicePath(v.id) + "/provider", Cancel: choicePath(v.id) + "/cancel",
 		ReturnURI: appURI(v.Request),
@@ -61,14 +64,15 @@ func (s *Service) showChoice(w http.ResponseWriter, r *http.Request, v *visit) e
 	if p, ok := s.Policies().Policy(client); ok {
 		page.Purpose = p.Purpose
 	}
-	offers, _ := s.offers(client, v.Request)
-	if shown, err := s.showNotice(w, r, v, offers); shown || err != nil {
+	c, err := s.choices(r.Context(), v, client, r.Header)
+	if err != nil {
 		return err
 	}
-	s.fill(&page, r, offers)
-	if v.Notice != nil {
-		page.Notice = web.Notice{Code: v.Notice.Code, Claims: v.Notice.Claims, Reason: v.Notice.Reason, Provider: s.providerName(v.Provider)}
+	if shown, err := s.showNotice(w, r, v, c.offers); shown || err != nil {
+		return err
 	}
+	s.fill(&page, r, c.offers)
+	page.Notice, page.Hidden = s.notice(v, client, c), c.hidden
 	return s.Site.Choose(w, r, page)
 }
 
@@ -92,11 +96,13 @@ func (s *Service) pick(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	offers, denial := s.offers(client, v.Request)
+	c, err := s.choices(r.Context(), v, client, r.Header)
 	switch {
-	case !v.stage.undecided() || denial != "":
+	case err != nil:
+		return err
+	case !v.stage.undecided() || c.denial != "":
 		return s.carryOn(r.Context(), w, r, v)
-	case !one || !selectable(offers, protocol.ProviderID(id)):
+	case !one || !selectable(c.offers, protocol.ProviderID(id)):
 		return web.Fail(web.ProviderUnknown, nil)
 	}
 	if form.Get("remember") == "yes" {
@@ -138,8 +144,10 @@ func (s *Service) leave(ctx context.Context, v *visit, client *clients.Client, i
 	req := s.request(client, v.Request, state)
 	req.SelectAccount = req.SelectAccount || another
 	started, err := entry.Start(ctx, req)
+	s.Meter.Begun(id)
 	var failed *federation.Error
 	if errors.As(err, &failed) {
+		s.ended(id, err)
 		next := v.back(&notice{Code: noticeOf(failed.Kind)})
 		next.Provider = id
 		return departure{next, choicePath(v.id), s.event(audit.ProviderFailed, &next, string(next.Notice.Code))}, nil
@@ -155,7 +163,7 @@ func (s *Service) leave(ctx context.Context, v *visit, client *clients.Client, i
 // request is what we want of a provider. It says nothing of the service.
 func (s *Service) request(client *clients.Client, req protocol.AuthRequest, state string) federation.Request {
 	return federation.Request{
-		MinACR: s.Policies().RequiredACR(client, req), ForceLogin: req.Prompt.Login, SelectAccount: req.Prompt.SelectAccount,
+		MinACR: s.Policies().RequiredACR(client, req), ForceLogin: req.Prompt.Login || client.NoSingleSignOn, SelectAccount: req.Prompt.SelectAccount,
 		MaxAge: req.MaxAge, LoginHint: req.LoginHint, UILocales: req.UILocales, State: state,
 	}
 }

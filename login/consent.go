@@ -38,7 +38,7 @@ func (s *Service) showConsent(w http.ResponseWriter, r *http.Request, v *visit) 
 		Basis: string(d.Basis), Retention: p.Retention, Remember: remembered(p), OfflineUntil: day(d.OfflineUntil),
 		Required: values(id, d.Release), Optional: values(id, d.Optional), Details: details(v.Request),
 		Action: consentPath(v.id) + "?" + seenParam + "=" + revisionText(v), Change: choicePath(v.id),
-		ReturnURI: appURI(v.Request),
+		ReturnURI: appURI(v.Request), Switched: v.Switched,
 	})
 }
 

@@ -97,6 +97,12 @@ func (s *Service) asking(ctx context.Context, v *visit, h http.Header) (Step, er
 		}
 		return s.next(ctx, v, h)
 	}
+	if err := s.admit(ctx, *v.SignIn); err != nil {
+		if err := s.failed(ctx, v, err); err != nil {
+			return nil, err
+		}
+		return s.next(ctx, v, h)
+	}
 	// The policy wants the civil registry's word since a moment ago: she signs in again.
 	if s.vouching(client, *v.SignIn) == policies.Unvouched {
 		if err := s.advance(ctx, v, v.back(nil)); err != nil {
@@ -183,7 +189,7 @@ func (s *Service) decideAgain(ctx context.Context, v *visit, client *clients.Cli
 // facts are all that policy looks at but the standing answer.
 func (s *Service) facts(v *visit, client *clients.Client, in signIn) policies.Facts {
 	return policies.Facts{
-		Client: client, Request: v.Request, ACR: in.ACR, Has: in.Identity.Has(), Now: s.Now(),
+		Client: client, Request: v.Request, ACR: in.ACR, Has: in.Identity.Has(), Switched: v.Switched, Now: s.Now(),
 		Provider: in.Provider, Person: person(in.Identity),
 	}
 }

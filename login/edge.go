@@ -25,7 +25,9 @@ func (s *Service) page(name string, find func(*http.Request) (*visit, error), h 
 		v, err := find(r)
 		if err == nil {
 			s.Site.Lang(r, v.Request.UILocales) // from here on pages speak what the service asked for
-			err = h(w, r, v)
+			if err = s.watch(r.Context(), v, r.Header); err == nil {
+				err = h(w, r, v)
+			}
 		}
 		if errors.Is(err, ErrStale) {
 			seeOther(w, choicePath(v.id))

@@ -19,12 +19,15 @@ const outcomeOK = "ok"
 
 // Rules of this room, beside those of policies, by which a visit ends.
 const (
-	ruleTurnedBack  = "turned-back"  // she turned back before anybody knew who she is
-	rulePromptNone  = "prompt-none"  // the service asked for silence, and a page would be needed
-	ruleRegistry    = "registry"     // she turned back because the civil registry did not answer
-	ruleNotCivil    = "not-civil"    // the registry's word is wanted, and the provider gives no civil identity
-	ruleAmbiguous   = "ambiguous"    // the registry's correction leads to another person than she was
-	ruleOtherPerson = "other-person" // the service named a subject, and she is someone else
+	ruleTurnedBack      = "turned-back"      // she turned back before anybody knew who she is
+	rulePromptNone      = "prompt-none"      // the service asked for silence, and a page would be needed
+	ruleRegistry        = "registry"         // she turned back because the civil registry did not answer
+	ruleBadIdentity     = "bad-identity"     // she turned back because her provider sent an identity that cannot be used
+	ruleNotCivil        = "not-civil"        // the registry's word is wanted, and the provider gives no civil identity
+	ruleAmbiguous       = "ambiguous"        // the registry's correction leads to another person than she was
+	rulePersonBlocked   = "person-blocked"   // an operator has taken her out of service
+	ruleProviderBlocked = "provider-blocked" // she has blocked the provider that she came through
+	ruleOtherPerson     = "other-person"     // the service named a subject, and she is someone else
 )
 
 // record appends to the audit log. What follows must not happen when it fails.

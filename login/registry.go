@@ -119,8 +119,14 @@ func (s *Service) turnedDown(ctx context.Context, v *visit, u *unvouched) error 
 }
 
 // stopped is the page in place of the choice, where no other account could help:
-// the registry holds her for dead. She may be alive and reading this.
+// the registry holds her for dead (she may be alive and reading this), or an operator has
+// taken her out of service.
 func (s *Service) stopped(v *visit) error {
+	if v.Notice != nil && v.Notice.Code == web.NoticePersonBlocked {
+		p := web.Fail(web.PersonBlocked, nil)
+		p.TurnBack = &web.TurnBack{Action: choicePath(v.id) + "/cancel", ReturnURI: appURI(v.Request)}
+		return p
+	}
 	if v.Notice == nil || v.Notice.Code != web.NoticeRegistryDeceased {
 		return nil
 	}
@@ -132,8 +138,14 @@ func (s *Service) stopped(v *visit) error {
 // turnBack is what the service hears of a person who goes back without a sign-in:
 // that it was not her choice, where it was not.
 func turnBack(v *visit) (rule string, answer *protocol.Error) {
-	if v.Notice != nil && v.Notice.Code == web.NoticeRegistryUnavailable {
+	switch {
+	case v.Notice != nil && v.Notice.Code == web.NoticeRegistryUnavailable:
 		return ruleRegistry, protocol.Fail(protocol.TemporarilyUnavailable, nil, "the civil registry could not be asked")
+	case v.Notice != nil && v.Notice.Code == web.NoticeTooWeak:
+		return policies.RuleACR, protocol.Fail(protocol.UnmetAuthentication, nil, "the person's sign-in did not reach the level")
+	}
+	if v.Notice != nil && v.Notice.Code == web.NoticeBadIdentity { // it will not pass by waiting
+		return ruleBadIdentity, protocol.Fail(protocol.AccessDenied, nil, "the identity provider gave no identity that can be used")
 	}
 	if v.Notice != nil && v.Notice.Rule != "" {
 		return v.Notice.Rule, protocol.Fail(protocol.AccessDenied, nil, "the policy of this service does not allow the sign-in")

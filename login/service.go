@@ -13,6 +13,7 @@ import (
 	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/preferences"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/web"
 )
@@ -26,6 +27,12 @@ type People interface {
 	Confirm(ctx context.Context, person identity.PersonID) error
 	Confirmed(ctx context.Context, id identity.Identity) (time.Time, error)
 	Unconfirm(ctx context.Context, id identity.Identity) error
+}
+
+// Preferences says which providers a person does not want to be used in her name. An
+// error means that nobody can tell. Implemented by preferences.Service.
+type Preferences interface {
+	List(ctx context.Context, person identity.PersonID) (preferences.Providers, error)
 }
 
 // Ledger keeps receipts and standing answers. When Record returns nil, the
@@ -51,6 +58,7 @@ type Site interface {
 	FormFromAnySite(name string, limit int64, h web.Handler) http.Handler
 	Choose(w http.ResponseWriter, r *http.Request, p web.ChoosePage) error
 	Leave(w http.ResponseWriter, r *http.Request, p web.LeavePage) error
+	Flaws(w http.ResponseWriter, r *http.Request, p web.FlawsPage) error
 	Consent(w http.ResponseWriter, r *http.Request, p web.ConsentPage) error
 	Wait(w http.ResponseWriter, r *http.Request, p web.WaitPage) error
 	Lang(r *http.Request, uiLocales []string) string
@@ -68,14 +76,22 @@ type Config struct {
 	Directory func() *federation.Directory
 	Health    func(protocol.ProviderID) federation.State
 	Civil     func() Civil
-	People    People
-	Deriver   identity.Deriver // for pairwise subjects
-	Consent   Ledger
-	Audit     Recorder
-	Issuer    Issuer
-	Site      Site
-	Note      func(r *http.Request, attrs ...slog.Attr) // adds to the request's event line; web.Note
-	Now       func() time.Time
+	// Barred reports whether what a person (hex PersonID) began at a time counts no more:
+	// she is out of service now, or was since. It is asked often, and answers from memory.
+	Barred func(person string, began time.Time) bool
+	// Caution is the level that a request needs because a trusted proxy warns of it, ""
+	// for all others. It believes no header that came from anywhere else.
+	Caution     func(h http.Header) protocol.ACR
+	People      People
+	Preferences Preferences
+	Deriver     identity.Deriver // for pairwise subjects
+	Consent     Ledger
+	Audit       Recorder
+	Issuer      Issuer
+	Site        Site
+	Note        func(r *http.Request, attrs ...slog.Attr) // adds to the request's event line; web.Note
+	Now         func() time.Time
+	Meter       Meter
 
 	FlowTTL       time.Duration // how long a visit may take; default 30 min
 	ReplyTTL      time.Duration // how long a double click gets the same answer; default 30 s
@@ -95,9 +111,10 @@ func New(c Config) (*Service, error) {
 	}{
 		{"Flows", c.Flows == nil}, {"Sessions", c.Sessions == nil}, {"Sealer", c.Sealer == nil},
 		{"Policies", c.Policies == nil}, {"Clients", c.Clients == nil}, {"Directory", c.Directory == nil}, {"Health", c.Health == nil}, {"Civil", c.Civil == nil},
+		{"Barred", c.Barred == nil}, {"Caution", c.Caution == nil}, {"Preferences", c.Preferences == nil},
 		{"People", c.People == nil}, {"Deriver", c.Deriver == nil}, {"Consent", c.Consent == nil},
 		{"Audit", c.Audit == nil}, {"Issuer", c.Issuer == nil}, {"Site", c.Site == nil},
-		{"Note", c.Note == nil}, {"Now", c.Now == nil},
+		{"Note", c.Note == nil}, {"Now", c.Now == nil}, {"Meter", c.Meter == nil},
 	} {
 		if need.missing {
 			return nil, fmt.Errorf("login: config: %s is missing", need.name)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
 )
@@ -28,8 +29,13 @@ func (s *Service) session(ctx context.Context, v *visit, offers []policies.Offer
 	if v.Fresh {
 		return nil, nil
 	}
-	x, err := s.browserSession(ctx, h)
+	x, err := s.liveSession(ctx, h)
 	if err != nil || x == nil || !s.satisfies(x, v, offers) {
+		return nil, err
+	}
+	if err := s.admit(ctx, x.SignIn); isTurnedDown(err) {
+		return nil, nil // through a provider that she has blocked since
+	} else if err != nil {
 		return nil, err
 	}
 	if other, err := s.isSomeoneElse(ctx, v, x.SignIn); other || err != nil {
@@ -45,7 +51,7 @@ func (s *Service) session(ctx context.Context, v *visit, offers []policies.Offer
 func (s *Service) satisfies(x *session, v *visit, offers []policies.Offer) bool {
 	in, req := x.SignIn, v.Request
 	client, ok := s.Clients().Get(req.ClientID)
-	if !ok || !selectable(offers, in.Provider) || !in.ACR.Reaches(s.Policies().RequiredACR(client, req)) || s.vouching(client, in) == policies.Unvouched {
+	if !ok || client.NoSingleSignOn || !selectable(offers, in.Provider) || !in.ACR.Reaches(s.Policies().RequiredACR(client, req)) || s.vouching(client, in) == policies.Unvouched {
 		return false
 	}
 	// Without a page the hint can lead nowhere, and the answer would tell the
@@ -94,6 +100,20 @@ func (s *Service) browserSession(ctx context.Context, h http.Header) (*session, 
 	return x, nil
 }
 
+// liveSession is browserSession for one who wants to use it. The session of a person who
+// was taken out of service ends here: for her it has ended already, and so the services
+// in it are told.
+func (s *Service) liveSession(ctx context.Context, h http.Header) (*session, error) {
+	x, err := s.browserSession(ctx, h)
+	if err != nil || x == nil || !s.barred(x.SignIn) {
+		return x, err
+	}
+	if _, err := s.endSession(ctx, x, ""); err != nil {
+		return nil, err
+	}
+	return nil, nil
+}
+
 // renewal is a sign-in that has just happened, and the session that it replaces.
 type renewal struct {
 	signIn
@@ -101,15 +121,22 @@ type renewal struct {
 	hint string
 }
 
+// replacesAnother reports whether somebody else was signed in here until now.
+func (r *renewal) replacesAnother() bool {
+	return r.old != nil && r.old.SignIn.Person.ID != r.Person.ID
+}
+
 // renewal prepares the session of a new sign-in. The same person's keeps its id, and
 // with it the services that take part: they are told when she logs out, whichever
-// of her sign-ins they came with.
-func (s *Service) renewal(ctx context.Context, h http.Header, in signIn, hint string) (*renewal, error) {
-	old, err := s.browserSession(ctx, h)
+// of her sign-ins they came with. A service that wants no single sign-on begins no
+// session either: its sign-ins are for it alone.
+func (s *Service) renewal(ctx context.Context, h http.Header, client *clients.Client, in signIn, hint string) (*renewal, error) {
+	old, err := s.liveSession(ctx, h)
 	if err != nil {
 		return nil, err
 	}
 	switch {
+	case client.NoSingleSignOn:
 	case in.ACR != protocol.EIDAS1 && in.ACR != protocol.EIDAS2: // there she shows herself each time
 	case old != nil && old.SignIn.Person.ID == in.Person.ID:
 		in.Session = old.SignIn.Session
@@ -126,7 +153,7 @@ func (s *Service) renewal(ctx context.Context, h http.Header, in signIn, hint st
 // would else never hear of her logout.
 func (s *Service) renewSession(ctx context.Context, w http.ResponseWriter, h http.Header, r renewal) error {
 	next := &session{SignIn: r.signIn, Started: s.Now(), Hint: r.hint}
-	if r.old != nil && r.old.SignIn.Person.ID != r.Person.ID {
+	if r.replacesAnother() {
 		if _, err := s.endSession(ctx, r.old, ""); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
@@ -191,4 +192,66 @@ func TestSession_sealedUnderAnotherKeyIsNone(t *testing.T) {
 	}
 	b.mustStart(request())
 	want(t, "choice", b.get(b.choice()).Choose != nil, true)
+}
+
+// A service that wants no single sign-on: whoever has been anywhere else a moment
+// before signs in all the same, and the provider is told not to spare her.
+func TestSession_isOfNoUseForAServiceThatOptedOut(t *testing.T) {
+	w := newWorld(t)
+	b := signedIn(w, "post")
+	b.mustStart(alone())
+	want(t, "choice", b.get(b.choice()).Choose != nil, true)
+	b.pick("post")
+	want(t, "the provider is asked for a new sign-in", w.post.asked[len(w.post.asked)-1].ForceLogin, true)
+
+	silent := alone()
+	silent.Prompt.None = true
+	b.mustStart(silent)
+	want(t, "prompt=none", b.get(b.choice()).To, "https://alone.test/callback?error=login_required&state=alone-state")
+}
+
+// What arises there serves nobody else, and it no second time.
+func TestSession_doesNotBeginAtAServiceThatOptedOut(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.identify(alone(), "post", "alice")
+	b.agree()
+	want(t, "a code", len(w.issuer.codes()), 1)
+	want(t, "sid", w.issuer.codes()[0].SID, "")
+	want(t, "cookie", b.cookie(sessionCookie), "")
+	want(t, "sessions", len(w.stores.sessions), 0)
+	for name, req := range map[string]protocol.AuthRequest{"another service": request(), "the same again": alone()} {
+		b.mustStart(req)
+		want(t, name, b.get(b.choice()).Choose != nil, true)
+	}
+}
+
+func TestSession_ofBeforeGoesOnAfterASignInAtAServiceThatOptedOut(t *testing.T) {
+	w := newWorld(t)
+	b := signedIn(w, "post")
+	id := w.sessionID()
+	b.identify(alone(), "tax", "alice")
+	b.agree()
+	want(t, "the same session", w.sessionID(), id)
+	b.mustStart(request())
+	want(t, "and where it counted it counts", b.get(b.choice()).code(), "code-3")
+
+	b.identify(alone(), "tax", "bob")
+	want(t, "but not another person's", len(w.stores.sessions), 0)
+}
+
+// Never for eidas3: neither to begin one, nor in place of such a sign-in, nor by way of
+// one that reached less.
+func TestSession_isNeverInPlaceOfASignInAtEidas3(t *testing.T) {
+	for _, provider := range []string{"post", "tax"} {
+		w := newWorld(t)
+		w.reload(nil, federation.NewDirectory(w.tax.entry(protocol.EIDAS3), w.post.entry(protocol.EIDAS1)))
+		w.tax.acr = protocol.EIDAS2
+		b := signedIn(w, provider)
+		req := request()
+		req.MinACR = protocol.EIDAS3
+		b.mustStart(req)
+		b.get(b.choice())
+		want(t, "codes after a session of "+provider, len(w.issuer.codes()), 1)
+	}
 }

@@ -31,13 +31,15 @@ func (s *Service) Start(ctx context.Context, req protocol.AuthRequest, h http.He
 		id: FlowID(random(16)), stage: Choosing, expires: s.Now().Add(s.FlowTTL),
 		Request: req, Browser: browser, Fresh: wantsFresh(req),
 	}
+	s.heed(v, h)
+	req = v.Request
 	client, ok := s.Clients().Get(req.ClientID)
 	if !ok {
 		return Started{}, protocol.Fail(protocol.UnauthorizedClient, nil, "the client is not registered")
 	}
 	offers, denial := s.offers(client, req)
 	if denial != "" {
-		return Started{}, s.turnAway(ctx, v, denial)
+		return Started{}, s.turnAway(ctx, v, client, denial)
 	}
 	out, events, err := s.setOut(ctx, v, client, offers, h)
 	if err != nil {
@@ -59,25 +61,26 @@ func (s *Service) Start(ctx context.Context, req protocol.AuthRequest, h http.He
 func (s *Service) setOut(ctx context.Context, v *visit, client *clients.Client, offers []policies.Offer, h http.Header) (departure, []audit.Event, error) {
 	started := s.event(audit.LoginStarted, v, outcomeOK)
 	started.Public.ACR = string(s.Policies().RequiredACR(client, v.Request))
-	to, err := s.direct(ctx, v, offers, h)
+	events := append([]audit.Event{started}, s.warnings(v, client)...)
+	to, err := s.direct(ctx, v, client, offers, h)
 	if err != nil {
 		return departure{}, nil, err
 	}
 	if to == "" {
-		return departure{next: *v, url: choicePath(v.id)}, []audit.Event{started}, nil
+		return departure{next: *v, url: choicePath(v.id)}, events, nil
 	}
 	if read := s.noticePath(v, to); read != "" {
-		return departure{next: *v, url: read}, []audit.Event{started}, nil
+		return departure{next: *v, url: read}, events, nil
 	}
 	out, err := s.leave(ctx, v, client, to)
-	return out, []audit.Event{started, out.event}, err
+	return out, append(events, out.event), err
 }
 
 // turnAway is the answer for a service whose request no provider can meet.
-func (s *Service) turnAway(ctx context.Context, v *visit, denial protocol.ErrorCode) error {
+func (s *Service) turnAway(ctx context.Context, v *visit, client *clients.Client, denial protocol.ErrorCode) error {
 	denied := s.event(audit.LoginDenied, v, string(denial))
 	denied.Public.Rule = ruleOf(denial)
-	if err := s.record(ctx, denied); err != nil {
+	if err := s.record(ctx, append(s.warnings(v, client), denied)...); err != nil {
 		return err
 	}
 	return protocol.Fail(denial, nil, describe(denial))
@@ -96,8 +99,9 @@ func (s *Service) create(ctx context.Context, v *visit) error {
 
 // direct is the provider that the browser can be sent to at once, or "": the one
 // that the service names, or the only one there is. Not when the person shall
-// choose, when no page may be shown, or when the session may do.
-func (s *Service) direct(ctx context.Context, v *visit, offers []policies.Offer, h http.Header) (protocol.ProviderID, error) {
+// choose, when no page may be shown, when the session may do, or when she has to be told
+// why it does not.
+func (s *Service) direct(ctx context.Context, v *visit, client *clients.Client, offers []policies.Offer, h http.Header) (protocol.ProviderID, error) {
 	if v.Request.Prompt.SelectAccount || v.Request.Prompt.None {
 		return "", nil
 	}
@@ -110,6 +114,10 @@ func (s *Service) direct(ctx context.Context, v *visit, offers []policies.Offer,
 	}
 	sso, err := s.session(ctx, v, offers, h)
 	if err != nil || sso != nil {
+		return "", err
+	}
+	c, err := s.choices(ctx, v, client, h)
+	if err != nil || c.weak != nil || !selectable(c.offers, to) {
 		return "", err
 	}
 	return to, nil

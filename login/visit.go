@@ -42,11 +42,15 @@ type visit struct {
 
 	// For the whole visit.
 	Request  protocol.AuthRequest
-	Browser  []byte              // SHA-256 of the handle in the browser's cookie
-	Fresh    bool                `json:",omitempty"` // only a sign-in of this visit counts, not the session
-	Another  bool                `json:",omitempty"` // she wants another account of Provider than the one that it signed in
-	Provider protocol.ProviderID `json:",omitempty"` // the last one that she was sent to
-	State    []byte              `json:",omitempty"` // SHA-256 of the state that went there
+	Browser  []byte // SHA-256 of the handle in the browser's cookie
+	Fresh    bool   `json:",omitempty"` // only a sign-in of this visit counts, not the session
+	Switched bool   `json:",omitempty"` // somebody else was signed in at this browser until she signed in
+	// Suspicious: a trusted proxy warned of a request of this visit. The level that the
+	// visit needs is then in Request.
+	Suspicious bool                `json:",omitempty"`
+	Another    bool                `json:",omitempty"` // she wants another account of Provider than the one that it signed in
+	Provider   protocol.ProviderID `json:",omitempty"` // the last one that she was sent to
+	State      []byte              `json:",omitempty"` // SHA-256 of the state that went there
 
 	// For one stage; at drops them.
 	Notice   *notice            `json:",omitempty"` // Choosing: what went wrong at Provider
@@ -64,6 +68,8 @@ type notice struct {
 	Claims []protocol.Claim `json:",omitempty"`
 	Reason protocol.Text    `json:",omitempty"` // of the condition that denied
 	Rule   string           `json:",omitempty"` // by which policy denied; see turnBack
+	Flaws  []identity.Flaw  `json:",omitempty"` // NoticeBadIdentity: what was wrong, never a value
+	Number string           `json:",omitempty"` // of the request in which it happened
 }
 
 // signIn is who signed in, where and how well.
@@ -72,7 +78,8 @@ type signIn struct {
 	Identity identity.Identity
 	Provider protocol.ProviderID
 	ACR      protocol.ACR
-	AuthTime time.Time // zero: nobody knows
+	AuthTime time.Time // as the provider says; zero: nobody knows
+	At       time.Time `json:",omitzero"`  // when we verified it
 	Session  SessionID `json:",omitempty"` // that it began or came from; "" at eidas3
 
 	Registry  registry.Outcome `json:",omitempty"` // what the civil registry said; "": it was not asked
@@ -106,7 +113,7 @@ func (a *sealedAnswer) answer() Answer {
 func (v *visit) at(to Stage) visit {
 	return visit{
 		id: v.id, stage: to, revision: v.revision + 1, expires: v.expires,
-		Request: v.Request, Browser: v.Browser, Fresh: v.Fresh, Another: v.Another, Provider: v.Provider, State: v.State,
+		Request: v.Request, Browser: v.Browser, Fresh: v.Fresh, Switched: v.Switched, Suspicious: v.Suspicious, Another: v.Another, Provider: v.Provider, State: v.State,
 	}
 }
 

@@ -261,6 +261,17 @@ func TestVisit_turningBack(t *testing.T) {
 		want(t, "again", b.post(b.choice()+"/cancel", nil).To, r.To)
 		want(t, "entries", len(w.stores.trail(t)), 2)
 	})
+	t.Run("from the choice after a sign-in that was too weak, which was not her wish", func(t *testing.T) {
+		w := newWorld(t)
+		b := w.browser()
+		b.mustStart(request())
+		want(t, "back to the choice", b.get("/callback/tax?state="+b.pick("tax")+"&error=unmet_authentication_requirements").To, b.choice())
+		want(t, "notice", b.get(b.choice()).Choose.Notice.Code, web.NoticeTooWeak)
+		r := b.post(b.choice()+"/cancel", nil)
+		want(t, "answer", r.To, "https://library.test/callback?error=unmet_authentication_requirements&state=library-state")
+		trail := w.stores.trail(t)
+		want(t, "last entry", trail[len(trail)-1], "login.denied unmet_authentication_requirements acr")
+	})
 	t.Run("from the question, which is a refusal", func(t *testing.T) {
 		w := newWorld(t)
 		b := w.browser()

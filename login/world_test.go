@@ -25,6 +25,7 @@ import (
 	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/preferences"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/web"
 )
@@ -40,12 +41,15 @@ type world struct {
 	post    *idp // eidas1
 	issuer  *issuer
 	site    *site
+	meter   meter
 
 	mu     sync.Mutex
+	barred map[string]time.Time // until when what each person began counts no more
 	clock  time.Time
 	policy *policies.Table
 	dir    *federation.Directory
 	civil  Civil
+	notes  []slog.Attr // about providers
 }
 
 func newWorld(t testing.TB) *world {
@@ -64,6 +68,7 @@ func newWorld(t testing.TB) *world {
 		&clients.Client{ID: "library", RedirectURIs: []string{"https://library.test/callback"}, Name: protocol.Text{"en": "City library"}, Sector: "library.test", Policy: "library"},
 		&clients.Client{ID: "cityhall", RedirectURIs: []string{"https://cityhall.test/callback"}, Name: protocol.Text{"en": "City hall"}, Sector: "cityhall.test", Policy: "cityhall"},
 		&clients.Client{ID: "app", Native: true, AuthMethod: clients.Public, RedirectURIs: []string{"http://127.0.0.1/cb", "com.example.app:/cb"}, Name: protocol.Text{"en": "App"}, Sector: "app.test", Policy: "library"},
+		&clients.Client{ID: "alone", NoSingleSignOn: true, RedirectURIs: []string{"https://alone.test/callback"}, Name: protocol.Text{"en": "Vault"}, Sector: "alone.test", Policy: "cityhall"},
 		&clients.Client{ID: "orphan", Sector: "orphan.test", Policy: "none"},
 	)
 	log, err := audit.New(audit.Config{Store: w.stores, Sealer: seals{}, Now: w.now})
@@ -80,8 +85,15 @@ func newWorld(t testing.TB) *world {
 		Clients:   func() *clients.Set { return set },
 		Civil:     func() Civil { w.mu.Lock(); defer w.mu.Unlock(); return w.civil },
 		Directory: func() *federation.Directory { w.mu.Lock(); defer w.mu.Unlock(); return w.dir },
-		Health:    func(protocol.ProviderID) federation.State { return federation.State{} },
-		Issuer:    w.issuer, Site: w.site, Note: func(*http.Request, ...slog.Attr) {}, Now: w.now,
+		Barred: func(person string, began time.Time) bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return began.Before(w.barred[person])
+		},
+		Caution:     func(h http.Header) protocol.ACR { return protocol.ACR(h.Get("X-Caution")) },
+		Preferences: w.stores,
+		Health:      func(protocol.ProviderID) federation.State { return federation.State{} },
+		Issuer:      w.issuer, Site: w.site, Note: w.note, Now: w.now, Meter: &w.meter,
 	})
 	must(t, err)
 	w.service.Routes(w.mux)
@@ -101,6 +113,25 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// note keeps what is noted of providers for the event line.
+func (w *world) note(_ *http.Request, attrs ...slog.Attr) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if attrs[0].Key == "provider" {
+		w.notes = append(w.notes, attrs...)
+	}
+}
+
+func (w *world) noted() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []string
+	for _, a := range w.notes {
+		out = append(out, a.String())
+	}
+	return strings.Join(out, " ")
 }
 
 func (w *world) now() time.Time {
@@ -141,6 +172,13 @@ func cityhall() protocol.AuthRequest {
 	return r
 }
 
+// alone is a service without single sign-on.
+func alone() protocol.AuthRequest {
+	r := cityhall()
+	r.ClientID, r.RedirectURI, r.State = "alone", "https://alone.test/callback", "alone-state"
+	return r
+}
+
 // alice is known to both providers, with one civil identity.
 func alice() identity.Identity {
 	return identity.Identity{
@@ -166,6 +204,8 @@ type idp struct {
 	authTime  time.Time
 	during    func()
 	relays    bool
+	invalid   *identity.InvalidError // its identities are refused
+	dropped   []identity.Flaw        // or taken in part
 	mu        sync.Mutex
 	asked     []federation.Request
 }
@@ -199,12 +239,18 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if ctx.Err() != nil {
 		return fail(federation.Unavailable)
 	}
-	kinds := map[string]federation.Kind{"access_denied": federation.Cancelled, "server_error": federation.Unavailable, "unauthorized_client": federation.Refused}
+	kinds := map[string]federation.Kind{
+		"access_denied": federation.Cancelled, "server_error": federation.Unavailable, "unauthorized_client": federation.Refused,
+		"unmet_authentication_requirements": federation.TooWeak,
+	}
 	if k, ok := kinds[answer.Get("error")]; ok {
 		return fail(k)
 	}
 	if p.down.Load() {
 		return fail(federation.Unavailable)
+	}
+	if p.invalid != nil {
+		return federation.Login{}, &federation.Error{Provider: p.id, Kind: federation.BadIdentity, Err: p.invalid}
 	}
 	code := answer.Get("code") + answer.Get("SAMLResponse")
 	who := map[string]func() identity.Identity{"alice": alice, "bob": bob}[code]
@@ -220,7 +266,7 @@ func (p *idp) Finish(ctx context.Context, r federation.Request, pending []byte, 
 	if at.IsZero() {
 		at = p.w.now()
 	}
-	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: code, Identity: who(), ACR: acr, AuthTime: at, LogoutHint: "hint-" + code}, nil
+	return federation.Login{Provider: p.id, Issuer: "https://" + string(p.id) + ".test", Subject: code, Identity: who(), ACR: acr, AuthTime: at, LogoutHint: "hint-" + code, Dropped: p.dropped}, nil
 }
 
 func (p *idp) Leave(_ context.Context, hint, returnTo, state string) (string, error) {
@@ -353,6 +399,11 @@ func (*site) Leave(w http.ResponseWriter, _ *http.Request, p web.LeavePage) erro
 	return nil
 }
 
+func (*site) Flaws(w http.ResponseWriter, _ *http.Request, p web.FlawsPage) error {
+	write(w, 200, "flaws", p)
+	return nil
+}
+
 func (*site) Consent(w http.ResponseWriter, _ *http.Request, p web.ConsentPage) error {
 	write(w, 200, "consent", p)
 	return nil
@@ -408,9 +459,12 @@ type stores struct {
 	revoked   []GrantID
 	people    map[[32]byte]identity.Person
 	confirmed map[identity.PersonID]time.Time
-	receipts  []consent.Receipt
-	standing  map[string]*consent.Standing
-	entries   []audit.Entry
+	blocked   []preferences.Choice // by everybody
+
+	blockedDown bool
+	receipts    []consent.Receipt
+	standing    map[string]*consent.Standing
+	entries     []audit.Entry
 
 	calls, failAt int
 	failAfter     bool
@@ -434,6 +488,16 @@ func (s *stores) do(f func() error) error {
 		return errDown
 	}
 	return err
+}
+
+func (s *stores) List(context.Context, identity.PersonID) (out preferences.Providers, err error) {
+	return out, s.do(func() error {
+		out = preferences.NewProviders(s.blocked...)
+		if s.blockedDown {
+			return errDown
+		}
+		return nil
+	})
 }
 
 func (s *stores) Create(_ context.Context, f Flow) error {
@@ -651,6 +715,8 @@ type browser struct {
 	mu   sync.Mutex
 	jar  []*http.Cookie
 	flow FlowID
+
+	caution protocol.ACR // a proxy warns of its requests
 }
 
 func (w *world) browser() *browser { return &browser{w: w} }
@@ -662,6 +728,7 @@ func (b *browser) header() http.Header {
 	for _, c := range b.jar {
 		r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
 	}
+	r.Header.Set("X-Caution", string(b.caution))
 	return r.Header
 }
 
@@ -699,6 +766,7 @@ type reply struct {
 	Choose  *web.ChoosePage
 	Consent *web.ConsentPage
 	Leave   *web.LeavePage
+	Flaws   *web.FlawsPage
 	Wait    *web.WaitPage
 	Error   *struct {
 		Code web.Code
@@ -718,6 +786,7 @@ func (b *browser) send(r *http.Request) reply {
 	for _, c := range cookies(b.header()) {
 		r.AddCookie(c)
 	}
+	r.Header.Set("X-Caution", string(b.caution))
 	rec := httptest.NewRecorder()
 	b.w.mux.ServeHTTP(rec, r)
 	b.keep(rec.Result().Cookies())

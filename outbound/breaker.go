@@ -66,6 +66,30 @@ func (b *Breaker) Open() bool {
 	return b.failures >= b.cfg.Failures
 }
 
+// BreakerState is whether calls go through.
+type BreakerState string
+
+// The states.
+const (
+	Closed   BreakerState = "closed"    // all of them
+	Opened   BreakerState = "open"      // none
+	HalfOpen BreakerState = "half_open" // one, which finds out
+)
+
+// State is the state at this moment; the pause may have passed without anybody
+// having called since.
+func (b *Breaker) State() BreakerState {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.failures < b.cfg.Failures:
+		return Closed
+	case b.probing || !b.cfg.Now().Before(b.until):
+		return HalfOpen
+	}
+	return Opened
+}
+
 // settle counts a call. One that began before the breaker opened may still close
 // it: the peer has answered, after all.
 func (b *Breaker) settle(worked, probe bool) {

@@ -14,13 +14,16 @@ import (
 // instead of being used until Keep has passed.
 var ErrDisowned = errors.New("outbound: the source disowned what it said before")
 
-// LatestConfig makes a Latest. All fields are needed.
+// LatestConfig makes a Latest. All fields without a default are needed.
 type LatestConfig[T any] struct {
 	Fetch func(ctx context.Context) (T, error) // gets a deadline of TotalTimeout
 	TTL   time.Duration                        // how long a value is used without asking again
 	Keep  time.Duration                        // how long the last good value is used while fetches fail
 	Retry time.Duration                        // shortest time between a failed fetch and the next
 	Now   func() time.Time
+	// Ahead is how long before the end of TTL a value that is asked for is fetched
+	// again, while everybody goes on with the old one. Default: nobody looks ahead.
+	Ahead time.Duration
 }
 
 // Latest holds the last good value of a document that others publish. It is
@@ -44,7 +47,7 @@ type held[T any] struct {
 
 // NewLatest fetches nothing yet.
 func NewLatest[T any](c LatestConfig[T]) (*Latest[T], error) {
-	if c.Fetch == nil || c.Now == nil || c.TTL <= 0 || c.Keep < c.TTL || c.Retry <= 0 {
+	if c.Fetch == nil || c.Now == nil || c.TTL <= 0 || c.Keep < c.TTL || c.Retry <= 0 || c.Ahead < 0 || c.Ahead > c.TTL {
 		return nil, errors.New("outbound: incomplete LatestConfig")
 	}
 	return &Latest[T]{cfg: c}, nil
@@ -57,9 +60,12 @@ func (l *Latest[T]) Get(ctx context.Context) (T, error) {
 	now := l.cfg.Now()
 	h := l.held.Load()
 	if h != nil && now.Sub(h.at) < l.cfg.TTL {
+		if l.cfg.Ahead > 0 && now.Sub(h.at) >= l.cfg.TTL-l.cfg.Ahead {
+			l.start(ctx, l.rested(l.cfg.Retry))
+		}
 		return h.value, nil
 	}
-	done, failing := l.start(ctx, func() bool { return l.tried.IsZero() || l.cfg.Now().Sub(l.tried) >= l.cfg.Retry })
+	done, failing := l.start(ctx, l.rested(l.cfg.Retry))
 	if h != nil && failing && now.Sub(h.at) < l.cfg.Keep {
 		return h.value, nil // nobody waits again and again for a source that is known to fail
 	}
@@ -89,7 +95,12 @@ func (l *Latest[T]) Renew(ctx context.Context, may func() bool) (T, error) {
 
 // RenewAfter is Renew unless there was an attempt less than pause ago.
 func (l *Latest[T]) RenewAfter(ctx context.Context, pause time.Duration) (T, error) {
-	return l.Renew(ctx, func() bool { return l.tried.IsZero() || l.cfg.Now().Sub(l.tried) >= pause }) // mu is held
+	return l.Renew(ctx, l.rested(pause))
+}
+
+// rested is whether there was no attempt for pause; asked with mu held.
+func (l *Latest[T]) rested(pause time.Duration) func() bool {
+	return func() bool { return l.tried.IsZero() || l.cfg.Now().Sub(l.tried) >= pause }
 }
 
 // start begins an attempt unless one runs or may says no, with mu held. failing

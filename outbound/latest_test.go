@@ -199,3 +199,43 @@ func TestLatest_APanicIsAFailedFetch(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 }
+
+func TestLatest_NobodyWaitsForAValueThatIsFetchedAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &source{}
+		l, err := NewLatest(LatestConfig[int]{
+			Fetch: s.fetch, TTL: time.Minute, Keep: time.Hour, Retry: 10 * time.Second, Now: time.Now, Ahead: 20 * time.Second,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, l, 1, nil)
+		s.takes = 3 * time.Second
+		time.Sleep(40*time.Second - 1)
+		expect(t, l, 1, nil)
+		if n := s.calls.Load(); n != 1 {
+			t.Errorf("%d fetches before the time, want 1", n)
+		}
+		time.Sleep(time.Nanosecond)
+		before := time.Now()
+		expect(t, l, 1, nil)
+		expect(t, l, 1, nil)
+		if waited := time.Since(before); waited != 0 {
+			t.Errorf("somebody waited %s for a refresh", waited)
+		}
+		time.Sleep(3 * time.Second)
+		expect(t, l, 2, nil)
+		if n := s.calls.Load(); n != 2 {
+			t.Errorf("%d fetches, want 2", n)
+		}
+		// A source that fails is asked once in a while, and the old value serves.
+		s.fail(errors.New("down"))
+		time.Sleep(45 * time.Second)
+		expect(t, l, 2, nil)
+		time.Sleep(5 * time.Second)
+		expect(t, l, 2, nil)
+		if n := s.calls.Load(); n != 3 {
+			t.Errorf("%d fetches, want 3", n)
+		}
+	})
+}

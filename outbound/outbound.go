@@ -39,6 +39,8 @@ type Config struct {
 	AllowHTTP bool
 	// RootCAs replaces the system's trusted certificates; nil: the system's.
 	RootCAs *x509.CertPool
+	// Certificate is shown to whoever asks for one in the handshake; nil: none.
+	Certificate *tls.Certificate
 }
 
 // New returns a client for calls to others. It is safe for concurrent use and
@@ -57,11 +59,15 @@ func New(c Config) *http.Client {
 	// CPU than multiplexing, and the attack surface is smaller.
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs}
+	if c.Certificate != nil {
+		tlsConfig.Certificates = []tls.Certificate{*c.Certificate}
+	}
 	t := &http.Transport{
 		Proxy:                  nil, // an environment variable must not redirect tokens
 		DialContext:            dialer.DialContext,
 		Protocols:              protocols,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs},
+		TLSClientConfig:        tlsConfig,
 		TLSHandshakeTimeout:    ConnectTimeout,
 		ResponseHeaderTimeout:  TotalTimeout,
 		MaxResponseHeaderBytes: maxHeader,
@@ -145,6 +151,7 @@ func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
 type Answer struct {
 	Status      int
 	ContentType string // as sent, with parameters
+	Header      http.Header
 	Body        []byte
 }
 
@@ -159,7 +166,7 @@ func Do(c *http.Client, req *http.Request, limit int64) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return Answer{Status: resp.StatusCode, ContentType: resp.Header.Get("Content-Type"), Body: body}, nil
+	return Answer{Status: resp.StatusCode, ContentType: resp.Header.Get("Content-Type"), Header: resp.Header, Body: body}, nil
 }
 
 // Get is Do for a GET of a document.
@@ -194,5 +201,5 @@ func (c Config) checkAddress(address string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("outbound: address %s is not allowed", ap.Addr())
+	return fmt.Errorf("%w: %s", ErrNotAllowed, ap.Addr())
 }

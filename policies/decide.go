@@ -9,7 +9,7 @@ import (
 )
 
 // The rules. Exactly one of them makes each decision, in this order; its name is
-// on record. Deny: the first six. Ask: the next eight. The last lets pass.
+// on record. Deny: the first six. Ask: the next nine. The last lets pass.
 const (
 	RuleNoPolicy        = "no-policy"              // the client has no policy, so nothing is justified
 	RuleACR             = "acr"                    // the sign-in is weaker than the policy or the request demands
@@ -25,6 +25,7 @@ const (
 	RulePolicyChanged   = "policy-changed"         // she answered under another policy, version or legal basis
 	RuleExpired         = "expired"                // her answer was remembered until now, or for longer than the policy now allows
 	RuleNewClaim        = "new-claim"              // more is asked than she has seen, or agreed to
+	RuleOtherPerson     = "another-person"         // her earlier answer covers it, but somebody else was signed in here: she is told who she is now
 	RuleConditionAsk    = "condition-ask"          // a condition wants her to be asked, whatever she has answered before
 	RuleStanding        = "standing"               // her earlier answer covers it
 )
@@ -34,7 +35,7 @@ func Rules() []string {
 	return []string{
 		RuleNoPolicy, RuleACR, RuleConditionDeny, RuleConditionFailed, RuleConditionACR, RuleMissing,
 		RulePromptConsent, RuleOffline, RuleEveryTime, RuleFirstTime, RuleInformed, RulePolicyChanged, RuleExpired,
-		RuleNewClaim, RuleConditionAsk, RuleStanding,
+		RuleNewClaim, RuleOtherPerson, RuleConditionAsk, RuleStanding,
 	}
 }
 
@@ -142,6 +143,8 @@ func (p *Policy) why(f Facts, d Decision) string {
 		return RuleExpired
 	case !subset(d.Release, s.Agreed) || !subset(d.Optional, s.Shown):
 		return RuleNewClaim
+	case f.Switched:
+		return RuleOtherPerson
 	}
 	return RuleStanding
 }

@@ -111,6 +111,14 @@ func decideRows() []decideRow {
 			},
 		},
 		{
+			name: "shows the page to one who took another's place at this browser, though she has agreed before, and ticks nothing",
+			facts: func(f *Facts) {
+				f.Switched = true
+				f.Standing = answered(protocol.GivenName, protocol.AgeOver16, protocol.Email)
+			},
+			want: asks(RuleOtherPerson),
+		},
+		{
 			name:  "asks again where the service wants to come back while she is away, whatever she has answered before, OIDC Core 11",
 			facts: func(f *Facts) { wantsOffline(f); f.Standing = answered(firm...) },
 			want:  offlineUntil(asks(RuleOffline), noon.Add(180*24*time.Hour)),

@@ -66,6 +66,7 @@ type Facts struct {
 	Has      []protocol.Claim // what we know of the person, derived facts included
 	Provider protocol.ProviderID
 	Person   Person    // for conditions
+	Switched bool      // somebody else was signed in at this browser until now
 	Standing *Standing // nil: she has not answered before, or withdrew
 	Now      time.Time
 }

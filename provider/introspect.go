@@ -87,7 +87,7 @@ func (p *Provider) inspect(ctx context.Context, c *clients.Client, token string)
 		TokenType: a.Confirm.tokenType(), Confirm: a.Confirm.claim(), IssuedAt: a.IssuedAt, Expires: stored.Expires.Unix(),
 	}
 	switch {
-	case err != nil || !there:
+	case err != nil || !there || p.bars(a):
 		return json.Marshal(introspection{})
 	case c.DataProvider != nil:
 		return p.inspectFor(ctx, c, a, answer)
@@ -106,7 +106,7 @@ func (p *Provider) inspectRefresh(ctx context.Context, c *clients.Client, token 
 	if err != nil && !errors.Is(err, ErrNoFamily) {
 		return nil, unavailable(err)
 	}
-	if err != nil || f.Client != c.ID || stored.Ended || !c.MayRefresh() || !isCurrent(p.Codes, stored, refreshToken(token)) || !p.Now().Before(f.end(c)) {
+	if err != nil || f.Client != c.ID || stored.Ended || p.Barred(f.Person, f.Started) || !c.MayRefresh() || !isCurrent(p.Codes, stored, refreshToken(token)) || !p.Now().Before(f.end(c)) {
 		return json.Marshal(introspection{})
 	}
 	return json.Marshal(introspection{

@@ -121,6 +121,9 @@ type Config struct {
 	Registrar  Registrar                              // nil: no service registers by API
 	Now        func() time.Time                       //
 
+	// Barred reports whether what a person (hex PersonID) began at a time counts no more:
+	// an operator has taken her out of service, or had since. It answers from memory.
+	Barred       func(person string, began time.Time) bool
 	DetailTypes  []DetailType  // of authorization details; default none
 	Certificates *Certificates // of clients; nil: none can reach us
 }
@@ -184,7 +187,7 @@ func (cfg Config) check() error {
 		"Clients": cfg.Clients == nil, "Start": cfg.Start == nil, "Sessions": cfg.Sessions == nil, "Codes": cfg.Codes == nil,
 		"Once": cfg.Once == nil, "Keys": cfg.Keys == nil, "ClientKeys": cfg.ClientKeys == nil,
 		"Deriver": cfg.Deriver == nil, "Audit": cfg.Audit == nil, "Site": cfg.Site == nil, "Note": cfg.Note == nil,
-		"Log": cfg.Log == nil, "ACRs": cfg.ACRs == nil, "Now": cfg.Now == nil,
+		"Log": cfg.Log == nil, "ACRs": cfg.ACRs == nil, "Barred": cfg.Barred == nil, "Now": cfg.Now == nil,
 	}
 	for name, is := range missing {
 		if is {

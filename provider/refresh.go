@@ -46,6 +46,9 @@ func (p *Provider) refresh(ctx context.Context, x *exchange) (*tokenAnswer, erro
 	if err := p.examine(ctx, x, f, stored, refreshToken(token)); err != nil {
 		return nil, err
 	}
+	if p.Barred(f.Person, f.Started) {
+		return nil, errRefresh("person is out of service")
+	}
 	g, err := narrowGrant(c, f, x.form)
 	if err != nil {
 		return nil, err

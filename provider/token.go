@@ -137,6 +137,9 @@ func (p *Provider) spend(ctx context.Context, code string) (login.Grant, time.Ti
 	if !first {
 		return login.Grant{}, time.Time{}, p.reused(ctx, g, stored.Expires)
 	}
+	if p.Barred(g.Person, g.IssuedAt) {
+		return login.Grant{}, time.Time{}, errCode("person is out of service")
+	}
 	return g, stored.Expires, nil
 }
 

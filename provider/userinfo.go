@@ -39,6 +39,9 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return unavailable(err)
 	}
+	if p.bars(a) {
+		return errToken("person is out of service")
+	}
 	p.Note(r, slog.String("client", string(a.Client)))
 	c, ok := p.Clients().Get(a.Client)
 	if !ok {
@@ -78,6 +81,9 @@ type access struct {
 	OfflineUntil time.Time `json:",omitzero"`
 	UserInfo     json.RawMessage
 }
+
+// bars reports whether a token counts no more because of its person.
+func (p *Provider) bars(a access) bool { return p.Barred(a.Person, time.Unix(a.IssuedAt, 0)) }
 
 func accessOf(g login.Grant) access {
 	return access{

@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 
 // world is a provider with in-memory collaborators, behind real HTTP.
 type world struct {
+	barred   map[string]time.Time // until when what each person began counts no more
 	t        testing.TB
 	p        *Provider
 	codes    *Codes
@@ -93,6 +94,11 @@ func newWorld(t testing.TB) *world {
 		Issuer: issuer, Clients: current, Start: w.start, Sessions: w.live, Codes: w.codes, Once: w.store, Keys: w.keys,
 		ClientKeys: func(c *clients.Client) (KeySet, error) { return keys.NewStatic(c.JWKS) },
 		Deriver:    w.keys, Audit: w.audit, Site: site, Note: web.Note, Now: clock,
+		Barred: func(person string, began time.Time) bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return began.Before(w.barred[person])
+		},
 		Log: log, ACRs: func() []protocol.ACR { w.mu.Lock(); defer w.mu.Unlock(); return w.acrs },
 	})
 	if err != nil {

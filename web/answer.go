@@ -20,7 +20,7 @@ const retryAfter = "10"
 func Codes() []Code {
 	return []Code{
 		FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid,
-		ProviderUnknown, CallbackInvalid, LogoutInvalid, LogoutRedirectInvalid, CivilStatus, CrossSite, NotFound, MethodNotAllowed, TooLarge, Unavailable, Internal,
+		ProviderUnknown, CallbackInvalid, LogoutInvalid, LogoutRedirectInvalid, CivilStatus, PersonBlocked, CrossSite, NotFound, MethodNotAllowed, TooLarge, Unavailable, Internal,
 	}
 }
 
@@ -30,7 +30,7 @@ func (c Code) Status() int {
 	case FlowUnknown, FlowNotYours, AlreadyAnswered, ClientUnknown, RedirectInvalid, RequestInvalid, ProviderUnknown, CallbackInvalid,
 		LogoutInvalid, LogoutRedirectInvalid:
 		return http.StatusBadRequest
-	case CivilStatus, CrossSite:
+	case CivilStatus, PersonBlocked, CrossSite:
 		return http.StatusForbidden
 	case NotFound:
 		return http.StatusNotFound
@@ -85,6 +85,7 @@ type failure struct {
 	status   int
 	back     *Back
 	contact  protocol.Text
+	turn     *TurnBack
 	protocol *protocol.Error // nil: not an error of the protocol
 }
 
@@ -98,7 +99,7 @@ func fault(err error, a audience) failure {
 	case errors.As(err, &own):
 		return failure{code: own.problem.Code, status: own.status, back: own.problem.Back}
 	case errors.As(err, &problem):
-		return failure{code: problem.Code, status: problem.Code.Status(), back: problem.Back, contact: problem.Contact}
+		return failure{code: problem.Code, status: problem.Code.Status(), back: problem.Back, contact: problem.Contact, turn: problem.TurnBack}
 	case errors.As(err, &answer):
 		f := failure{code: pageCode(answer.Code), status: cmp.Or(answer.Status, protocolStatus(answer.Code)), protocol: answer}
 		if a == forPeople {

@@ -17,7 +17,7 @@ import (
 func TestErrorPage_EveryCodeHasASentenceInEveryLanguageAndItsStatus(t *testing.T) {
 	status := map[Code]int{
 		FlowUnknown: 400, FlowNotYours: 400, AlreadyAnswered: 400, ClientUnknown: 400, RedirectInvalid: 400,
-		RequestInvalid: 400, ProviderUnknown: 400, CallbackInvalid: 400, CivilStatus: 403, CrossSite: 403,
+		RequestInvalid: 400, ProviderUnknown: 400, CallbackInvalid: 400, CivilStatus: 403, PersonBlocked: 403, CrossSite: 403,
 		LogoutInvalid: 400, LogoutRedirectInvalid: 400, NotFound: 404, MethodNotAllowed: 405,
 		TooLarge: 413, Unavailable: 503, Internal: 500,
 	}

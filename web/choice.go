@@ -22,6 +22,7 @@ type ChoosePage struct {
 	Forget    string // a form that posts here forgets the remembered provider; "": none is remembered
 	Providers []ProviderChoice
 	Notice    Notice
+	Hidden    bool   // there are more, which the person who is signed in here has blocked
 	ReturnURI string // the request's redirect URI; only needed when it is not https (see forms)
 
 	Search      bool   // there is something to search in
@@ -48,6 +49,8 @@ type chooseView struct {
 	Client, Purpose            string
 	Self, Action, Cancel       string
 	Forget, Notice             string
+	NoticeCode                 NoticeCode
+	Hidden                     bool
 	Providers                  []choiceView
 	Search, Remember           bool
 	Query, Found               string
@@ -64,7 +67,7 @@ func (s *Site) Choose(w http.ResponseWriter, r *http.Request, p ChoosePage) erro
 	in, pages, again := s.in(r)
 	v := chooseView{
 		Switch: again, Client: clean(p.Client.In(in.lang)), Purpose: clean(p.Purpose.In(in.lang)), Self: p.Self,
-		Action: p.Action, Cancel: p.Cancel, Forget: p.Forget, Notice: in.notice(p.Notice), Providers: make([]choiceView, 0, len(p.Providers)),
+		Action: p.Action, Cancel: p.Cancel, Forget: p.Forget, Notice: in.notice(p.Notice), NoticeCode: p.Notice.Code, Hidden: p.Hidden, Providers: make([]choiceView, 0, len(p.Providers)),
 		Search: p.Search, Query: clean(p.Query), Found: strconv.Itoa(p.Found), Remember: p.Self != "",
 	}
 	if p.Pages > 1 {

@@ -24,8 +24,8 @@ var templateFiles embed.FS
 // rendered for each step of each sign-in, and looking up forty messages each
 // time would cost more than the rest of the page.
 type pageSet struct {
-	choose, leave, consent, failure, formPost, wait, home, status *template.Template
-	logout, loggedOut                                             *template.Template
+	choose, leave, flaws, consent, failure, formPost, wait, home, status *template.Template
+	logout, loggedOut                                                    *template.Template
 }
 
 // word is [[key]] in a template. The message takes its place before the template
@@ -37,7 +37,7 @@ func parsePages(langs []string, all map[string]*words, assets map[string]*asset)
 	for _, lang := range langs {
 		p := &pageSet{}
 		for name, t := range map[string]**template.Template{
-			"choose": &p.choose, "leave": &p.leave, "status": &p.status, "consent": &p.consent, "error": &p.failure,
+			"choose": &p.choose, "leave": &p.leave, "flaws": &p.flaws, "status": &p.status, "consent": &p.consent, "error": &p.failure,
 			"form_post": &p.formPost, "wait": &p.wait, "home": &p.home,
 			"logout": &p.logout, "logged_out": &p.loggedOut,
 		} {
@@ -146,7 +146,8 @@ func (w *words) notice(n Notice) string {
 	for _, c := range n.Claims {
 		labels = append(labels, w.label(c))
 	}
-	return w.say("notice."+string(n.Code), "Provider", clean(n.Provider.In(w.lang)), "Claims", strings.Join(labels, ", "), "Reason", clean(n.Reason.In(w.lang)))
+	return w.say("notice."+string(n.Code), "Provider", clean(n.Provider.In(w.lang)), "Claims", strings.Join(labels, ", "), "Reason", clean(n.Reason.In(w.lang)),
+		"Has", w.or("level.", string(n.Has), "level.unknown"), "Needs", w.or("level.", string(n.Needs), "level.unknown"))
 }
 
 type consentView struct {
@@ -157,7 +158,7 @@ type consentView struct {
 	Retention, Remember       string
 	Required, Optional        []factView
 	Details                   []string
-	TellsProvider             bool
+	TellsProvider, Switched   bool
 	OfflineUntil              string
 }
 
@@ -174,7 +175,7 @@ func (s *Site) Consent(w http.ResponseWriter, r *http.Request, p ConsentPage) er
 		Action: p.Action, Change: p.Change,
 		Informs: p.Basis == "public_task" || p.Basis == "legal_obligation", Obliged: p.Basis == "legal_obligation",
 		Required: in.facts(p.Required), Optional: in.facts(p.Optional),
-		TellsProvider: tellsProvider(p.Required) || tellsProvider(p.Optional),
+		TellsProvider: tellsProvider(p.Required) || tellsProvider(p.Optional), Switched: p.Switched,
 	}
 	if p.OfflineUntil != "" {
 		v.OfflineUntil = in.date(p.OfflineUntil)
@@ -269,6 +270,7 @@ type errorView struct {
 	Sentence, Next string
 	Client         string
 	Back           template.URL
+	TurnBack       string // a form that posts here goes back to the service
 	Contact        string
 	Number, Detail string
 	Others         []otherError
@@ -294,7 +296,10 @@ func (s *Site) errorPage(w http.ResponseWriter, r *http.Request, v *visit, f fai
 		view.Detail = string(f.protocol.Code) + ": " + describable(f.protocol.Description)
 	}
 	view.Contact = clean(f.contact.In(in.lang))
-	if f.back != nil {
+	if f.turn != nil {
+		view.TurnBack = f.turn.Action
+		s.allowForms(w, f.turn.ReturnURI, "")
+	} else if f.back != nil {
 		view.Client, view.Back = clean(f.back.Client.In(in.lang)), backURL(f.back.URL)
 	}
 	return s.render(w, f.status, pages.failure, view)

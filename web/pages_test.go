@@ -73,6 +73,11 @@ func samples(s *Site) map[string]Handler {
 		"choose_notice": choose(func(p *ChoosePage) {
 			p.Notice = Notice{Code: NoticeMissingClaim, Provider: taxes, Claims: []protocol.Claim{protocol.Birthdate, protocol.Email}}
 		}),
+		"choose_step_up": choose(func(p *ChoosePage) {
+			p.Notice = Notice{Code: NoticeStepUp, Provider: taxes, Has: protocol.EIDAS1, Needs: protocol.EIDAS2}
+			p.Hidden = true
+		}),
+		"consent_switched": consent(func(p *ConsentPage) { p.Switched = true }),
 		"choose_many": choose(func(p *ChoosePage) {
 			p.Self, p.Forget, p.Search, p.Found, p.Page, p.Pages = "/login/f1", "/login/f1/forget", true, 120, 2, 3
 			p.Providers = append(p.Providers,
@@ -86,6 +91,9 @@ func samples(s *Site) map[string]Handler {
 		"choose_nothing": choose(func(p *ChoosePage) { p.Self, p.Search, p.Query, p.Providers = "/login/f1", true, "xyz", nil }),
 		"leave": func(w http.ResponseWriter, r *http.Request) error {
 			return s.Leave(w, r, LeavePage{ID: "tax", Provider: taxes, Text: text("Munissez-vous de votre avis.", "Have your notice at hand."), Action: "/login/f1/provider", Back: "/login/f1"})
+		},
+		"flaws": func(w http.ResponseWriter, r *http.Request) error {
+			return s.Flaws(w, r, flawsPage())
 		},
 		"status": func(w http.ResponseWriter, r *http.Request) error {
 			return s.Status(w, r, StatusPage{Providers: []ProviderStatus{
@@ -121,6 +129,9 @@ func samples(s *Site) map[string]Handler {
 		},
 		"logged_out_nothing": func(w http.ResponseWriter, r *http.Request) error {
 			return s.LoggedOut(w, r, LoggedOutPage{Nothing: true})
+		},
+		"error_person_blocked": func(http.ResponseWriter, *http.Request) error {
+			return &Problem{Code: PersonBlocked, TurnBack: &TurnBack{Action: "/login/f1/cancel"}}
 		},
 		"error_civil_status": func(http.ResponseWriter, *http.Request) error {
 			return &Problem{

@@ -15,12 +15,15 @@ import (
 // maxBody is the most that we read of a request's body, in bytes.
 const maxBody = 64 << 10
 
-// Config is what New needs. All fields but Development are required.
+// Config is what New needs. All fields but Development and Answered are required.
 type Config struct {
 	Issuer      string // our own address, https unless Development
 	Log         *slog.Logger
 	Now         func() time.Time
 	Development bool // loopback names count as our own host too, and http is fine
+	// Answered hears of each request what its event line says first. It does not
+	// block. nil: nobody is told.
+	Answered func(route, method string, status int, took time.Duration)
 }
 
 // Site answers people and machines. It is immutable after New and safe for
@@ -29,6 +32,7 @@ type Site struct {
 	issuer     *url.URL
 	log        *slog.Logger
 	now        func() time.Time
+	answered   func(route, method string, status int, took time.Duration)
 	dev        bool
 	hosts      []string // Host headers that are ours, lower case
 	langs      []string // the languages that we have words for
@@ -50,7 +54,7 @@ func New(c Config) (*Site, error) {
 	if err != nil || issuer.Host == "" || (issuer.Scheme != "https" && (issuer.Scheme != "http" || !c.Development)) {
 		return nil, errors.New("web: the issuer is not an https address")
 	}
-	s := &Site{issuer: issuer, log: c.Log, now: c.Now, dev: c.Development, crossOrig: http.NewCrossOriginProtection()}
+	s := &Site{issuer: issuer, log: c.Log, now: c.Now, answered: c.Answered, dev: c.Development, crossOrig: http.NewCrossOriginProtection()}
 	s.hosts = ownHosts(issuer, c.Development)
 	s.formAction = formAction(issuer)
 	if s.assets, err = loadAssets(); err != nil {

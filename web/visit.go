@@ -82,6 +82,9 @@ func (s *Site) event(r *http.Request, name string, status int, took time.Duratio
 	if status == 0 {
 		status = http.StatusOK // what net/http sends for a handler that wrote nothing
 	}
+	if s.answered != nil {
+		s.answered(name, method(r), status, took)
+	}
 	attrs := make([]slog.Attr, 0, 8+len(v.attrs))
 	attrs = append(attrs,
 		slog.String("route", name),

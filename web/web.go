@@ -31,6 +31,7 @@ const (
 
 	LogoutRedirectInvalid Code = "logout_redirect_invalid" // 400: post_logout_redirect_uri is not registered
 	CivilStatus           Code = "civil_status"            // 403: the civil registry holds the person for dead
+	PersonBlocked         Code = "person_blocked"          // 403: an operator has taken the person out of service
 	CrossSite             Code = "cross_site"              // 403: the form was sent from another site
 	NotFound              Code = "not_found"               // 404
 	MethodNotAllowed      Code = "method_not_allowed"      // 405
@@ -46,7 +47,13 @@ type Problem struct {
 	Back *Back // nil: no way back to a service
 	// Contact says where else to turn; empty: nowhere that we know of.
 	Contact protocol.Text
+	// TurnBack is a form that goes back to the service in place of a link; nil: there is
+	// none. The service then gets an answer.
+	TurnBack *TurnBack
 }
+
+// TurnBack is a form without fields. ReturnURI is as in ChoosePage.
+type TurnBack struct{ Action, ReturnURI string }
 
 // Back is the way back to the service from an error page.
 type Back struct {
@@ -82,7 +89,12 @@ const (
 	NoticeMissingClaim     NoticeCode = "missing_claim"
 	NoticeCondition        NoticeCode = "condition"         // the service's policy denies, and says why
 	NoticeConditionUnknown NoticeCode = "condition_unknown" // nobody can say whether it does
+	NoticeStepUp           NoticeCode = "step_up"           // she is signed in, and not strongly enough
+	NoticeCaution          NoticeCode = "caution"           // something is unusual about her connection
 	NoticeSignedOut        NoticeCode = "signed_out"        // she logged out while the visit was open
+
+	NoticeProviderBlocked NoticeCode = "provider_blocked" // she herself has blocked it
+	NoticePersonBlocked   NoticeCode = "person_blocked"   // never shown: a page of its own says it, see PersonBlocked
 
 	NoticeRegistrySeveral     NoticeCode = "registry_several"
 	NoticeRegistryNone        NoticeCode = "registry_none"
@@ -99,6 +111,8 @@ type Notice struct {
 	Provider protocol.Text
 	Claims   []protocol.Claim // for NoticeMissingClaim
 	Reason   protocol.Text    // for NoticeCondition
+	// For NoticeStepUp: the level that she has, and the one that she needs.
+	Has, Needs protocol.ACR
 }
 
 // ConsentPage is what the consent page shows. Action posts answer=agree|refuse
@@ -119,6 +133,7 @@ type ConsentPage struct {
 	Action       string
 	Change       string // a form that posts here goes back to the choice page; "" hides it
 	ReturnURI    string // as in ChoosePage
+	Switched     bool   // somebody else was signed in at this browser until now
 }
 
 // ClaimValue is a claim with the value that will leave, as the service gets it.

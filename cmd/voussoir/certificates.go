@@ -68,7 +68,7 @@ func (p proxied) of(r *http.Request) ([]*x509.Certificate, error) {
 	switch {
 	case len(values) == 0 || len(values) == 1 && (values[0] == "" || values[0] == "::"):
 		return nil, nil // the proxy says so, or nobody does
-	case !p.trusts(r.RemoteAddr):
+	case !trusts(p.proxies, r.RemoteAddr):
 		return nil, errStranger
 	case len(values) > 1:
 		return nil, errRepeated
@@ -84,12 +84,6 @@ func (p proxied) of(r *http.Request) ([]*x509.Certificate, error) {
 		return nil, errHeader
 	}
 	return []*x509.Certificate{cert}, nil
-}
-
-// trusts looks at the connection itself, never at a header that names an address.
-func (p proxied) trusts(remote string) bool {
-	at, err := netip.ParseAddrPort(remote)
-	return err == nil && slices.ContainsFunc(p.proxies, func(n netip.Prefix) bool { return n.Contains(at.Addr().Unmap().WithZone("")) })
 }
 
 // readCertificate reads the two forms that proxies write: DER as a byte sequence

@@ -12,6 +12,7 @@ import (
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
+	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/registration"
 	"github.com/voussoir-id/voussoir/store/sql"
@@ -134,6 +135,13 @@ func (p *program) removeClient(ctx context.Context, records *sql.Records, log *a
 // withRecords opens the records of a configuration beside a broker that may be
 // running, and the audit log in them.
 func (p *program) withRecords(ctx context.Context, file string, do func(*config.Loaded, *sql.Records, *audit.Log) error) error {
+	return p.withKeys(ctx, file, func(c *config.Loaded, records *sql.Records, log *audit.Log, _ *keys.Ring) error {
+		return do(c, records, log)
+	})
+}
+
+// withKeys is withRecords for one who needs the keys too.
+func (p *program) withKeys(ctx context.Context, file string, do func(*config.Loaded, *sql.Records, *audit.Log, *keys.Ring) error) error {
 	c, err := p.load(file)
 	if err != nil {
 		return err
@@ -158,5 +166,5 @@ func (p *program) withRecords(ctx context.Context, file string, do func(*config.
 	if err != nil {
 		return err
 	}
-	return do(c, records, log)
+	return do(c, records, log, ring)
 }

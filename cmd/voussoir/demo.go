@@ -96,7 +96,7 @@ func (p *program) runDemo(ctx context.Context, port int, dir string) error {
 	defer d.close()
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return d.broker.serve(running, stop, d.servers[0].listener, func() (*config.Loaded, error) { return p.load(d.file()) })
+		return d.broker.serve(running, stop, d.servers[0].listener, nil, func() (*config.Loaded, error) { return p.load(d.file()) })
 	})
 	for _, s := range d.servers[1:] {
 		g.Go(func() error { return serveHTTP(running, s.listener, s.handler, events, func() {}) })

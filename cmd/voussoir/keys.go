@@ -22,9 +22,10 @@ func (p *program) keys() *cobra.Command {
 		Long: "keys works on the key file in the data folder, also while the broker runs: it takes over a change within\n" +
 			"ten seconds. Where a signer holds the keys (keys.signer), its token is changed with the file. Every change is\n" +
 			"an entry in the audit log.\n\n" +
-			"There are keys for three uses: services verify our tokens by those at /jwks, identity providers verify our\n" +
-			"client assertions by those at /jwks/providers, and SAML providers, where there are any, know those in our\n" +
-			"metadata. Each has an active key, which signs, and a next one.",
+			"There are keys for four uses: services verify our tokens by those at /jwks, identity providers verify our\n" +
+			"client assertions by those at /jwks/providers, SAML providers, where there are any, know those in our\n" +
+			"metadata, and where providers encrypt to us there are keys for decryption. Each has an active key, which is\n" +
+			"used, and a next one.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return usageError("keys list, keys rotate or keys revoke") },
 	}
@@ -58,18 +59,18 @@ func (p *program) keysRotate() *cobra.Command {
 		Long: "rotate makes the next key of an algorithm the active one, retires the active one (its private part is\n" +
 			"destroyed, its public part stays published for 30 days) and publishes a new next key. It refuses within a day\n" +
 			"of the rotation before: services must have had time to see the next key. Where a signer holds the keys and\n" +
-			"cannot be reached, it changes nothing.\n\n" +
+			"cannot be reached, it changes nothing. A key that decrypts goes on doing so for two days, for what is on its way.\n\n" +
 			"For SAML (--for saml), SAML-RS256 signs our requests and SAML-OAEP opens assertions: a day is not enough there,\n" +
 			"each provider must have fetched our metadata since the rotation before.",
 	}
 	file := configFlag(c)
-	alg := c.Flags().String("alg", "ES256", "the `ALGORITHM`: ES256, EdDSA, PS256 or RS256; for saml SAML-RS256 or SAML-OAEP")
-	use := c.Flags().String("for", "services", "whose keys: of `services` (tokens), providers (our client assertions) or saml")
+	alg := c.Flags().String("alg", "ES256", "the `ALGORITHM`: ES256, EdDSA, PS256 or RS256; for decryption ECDH-ES or RSA-OAEP-256; for saml SAML-RS256 or SAML-OAEP")
+	use := c.Flags().String("for", "services", "whose keys: of `services` (tokens), providers (our client assertions), decryption (what providers encrypt to us) or saml")
 	early := c.Flags().Bool("early", false, "rotate although services may not know the next key yet: some sign-ins may fail")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		verifies, ok := map[string]keys.Use{"services": keys.ForServices, "providers": keys.ForProviders, "saml": keys.ForSAML}[*use]
+		verifies, ok := map[string]keys.Use{"services": keys.ForServices, "providers": keys.ForProviders, "decryption": keys.ForDecryption, "saml": keys.ForSAML}[*use]
 		if !ok {
-			return usageError("--for services, --for providers or --for saml")
+			return usageError("--for services, --for providers, --for decryption or --for saml")
 		}
 		if saml := *alg == keys.SAMLSigning || *alg == keys.SAMLDecryption; saml != (verifies == keys.ForSAML) {
 			return usageError("--for saml goes with --alg SAML-RS256 or --alg SAML-OAEP, and they with it")
@@ -168,7 +169,7 @@ func (p *program) withRing(ctx context.Context, file string, do func(*keys.Ring)
 type keyLine struct {
 	KID       string `json:"kid"`
 	Alg       string `json:"alg"`
-	For       string `json:"for"`          // services | providers | saml
+	For       string `json:"for"`          // services | providers | decryption | saml
 	In        string `json:"in,omitempty"` // where its private part is: file | signer; empty: nowhere any more
 	State     string `json:"state"`
 	Created   string `json:"created"`

@@ -25,25 +25,27 @@ const maxReason = 500
 func (p *program) kill() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "kill",
-		Short: "Take a provider or a service out of service, at once",
+		Short: "Take a provider, a service or a person out of service, at once",
 		Long: "kill works on the records in the data folder, also while the broker runs: every broker on the same data follows\n" +
 			"within five seconds, and visits that are on their way back from a provider are refused. It holds across restarts\n" +
-			"and reloads until voussoir restore. Persons and keys cannot be killed in this version (see keys revoke).",
+			"and reloads until voussoir restore. Keys cannot be killed in this version (see keys revoke).",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return usageError("kill provider ID, kill client ID or kill list")
+			return usageError("kill provider ID, kill client ID, kill person ID or kill list")
 		},
 	}
-	c.AddCommand(p.killOne(sql.StopProvider), p.killOne(sql.StopClient), p.killList())
+	c.AddCommand(p.killOne(sql.StopProvider), p.killOne(sql.StopClient), p.killPerson(), p.killList())
 	return c
 }
 
 func (p *program) restore() *cobra.Command {
 	c := &cobra.Command{
 		Use: "restore", Short: "Put back into service what kill took out", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return usageError("restore provider ID or restore client ID") },
+		RunE: func(*cobra.Command, []string) error {
+			return usageError("restore provider ID, restore client ID or restore person ID")
+		},
 	}
-	c.AddCommand(p.restoreOne(sql.StopProvider), p.restoreOne(sql.StopClient))
+	c.AddCommand(p.restoreOne(sql.StopProvider), p.restoreOne(sql.StopClient), p.restorePerson())
 	return c
 }
 
@@ -72,11 +74,12 @@ func (p *program) killOne(kind sql.StopKind) *cobra.Command {
 	file, asJSON := configFlag(c), c.Flags().Bool("json", false, "print the outcome as JSON")
 	reason := c.Flags().String("reason", "", "why, for your colleagues: `TEXT` of at most 500 bytes, without personal data")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		if text := strings.TrimSpace(*reason); text == "" || len(text) > maxReason || !utf8.ValidString(text) {
-			return usageError("--reason TEXT is missing or too long: say why in at most 500 bytes")
+		why, err := goodReason(*reason)
+		if err != nil {
+			return err
 		}
 		return p.withRecords(cmd.Context(), *file, func(c *config.Loaded, records *sql.Records, log *audit.Log) error {
-			s := sql.Stop{Kind: kind, ID: args[0], Reason: strings.TrimSpace(*reason), Since: p.now().UTC()}
+			s := sql.Stop{Kind: kind, ID: args[0], Reason: why, Since: p.now().UTC()}
 			if err := killable(cmd.Context(), c, records, kind, args[0]); err != nil {
 				return err
 			}
@@ -91,6 +94,15 @@ func (p *program) killOne(kind sql.StopKind) *cobra.Command {
 		})
 	}
 	return c
+}
+
+// goodReason is the reason as it is kept.
+func goodReason(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if text == "" || len(text) > maxReason || !utf8.ValidString(text) {
+		return "", usageError("--reason TEXT is missing or too long: say why in at most 500 bytes")
+	}
+	return text, nil
 }
 
 func (p *program) restoreOne(kind sql.StopKind) *cobra.Command {
@@ -133,6 +145,11 @@ func (p *program) killList() *cobra.Command {
 			for _, s := range all {
 				lines = append(lines, lineOf(s))
 			}
+			people, err := peopleOut(cmd.Context(), records)
+			if err != nil {
+				return err
+			}
+			lines = append(lines, people...)
 			if *asJSON {
 				return p.printJSON(lines)
 			}

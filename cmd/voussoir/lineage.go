@@ -44,7 +44,7 @@ func openRing(ctx context.Context, c *config.Loaded, records *sql.Records, event
 	}
 	ring, err := keys.Open(ctx, keys.Config{
 		File: filepath.Join(c.Data, keyFile), Secret: secret, MustExist: entries > 0,
-		Algs: signingAlgs(c), ProviderAlgs: []string{"ES256"}, SAML: len(c.SAML) > 0, Signer: external, Now: now,
+		Algs: signingAlgs(c), ProviderAlgs: []string{"ES256"}, DecryptionAlgs: decryptionAlgs(c), SAML: len(c.SAML) > 0, Signer: external, Now: now,
 	})
 	if err != nil {
 		return nil, err

@@ -9,6 +9,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +61,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}
 	root.AddCommand(p.demo(), p.serve(), p.check(), p.policy(), p.keys(), p.clients(), p.kill(), p.restore(), p.version(), p.schema())
-	root.SetArgs(args)
+	root.SetArgs(keyIDsLast(args))
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	verb, err := root.ExecuteContextC(ctx)
@@ -83,6 +85,27 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// keyIDsLast puts key ids that begin with a dash behind "--": one in 64 does, and who
+// revokes a stolen key should not have to know how command lines are parsed.
+func keyIDsLast(args []string) []string {
+	var ids, others []string
+	for i, a := range args {
+		if a == "--" {
+			others = append(others, args[i+1:]...)
+			break
+		}
+		if raw, err := base64.RawURLEncoding.DecodeString(a); err == nil && len(raw) == sha256.Size && a[0] == '-' {
+			ids = append(ids, a)
+			continue
+		}
+		others = append(others, a)
+	}
+	if ids == nil {
+		return args
+	}
+	return append(append(others, "--"), ids...)
 }
 
 // alreadySaid is an exit code whose reason the verb has written itself.

@@ -244,3 +244,18 @@ func TestReadyz_SaysNoWhenTheRecordsAreGone(t *testing.T) {
 		t.Errorf("GET /readyz = %d %q, want 503", status, body)
 	}
 }
+
+func TestKeysRevoke_TakesIDsThatBeginWithADash(t *testing.T) {
+	const id = "-5Z-U9KT1Wz5x6A13BXkSfC4FfTGUIcjv-kYG2ZF-2E"
+	for _, tt := range []struct{ name, args, want string }{
+		{"the id last", "keys revoke --config f " + id, "keys revoke --config f -- " + id},
+		{"the id first", "keys revoke " + id + " --config f", "keys revoke --config f -- " + id},
+		{"behind the dashes already", "keys revoke --config f -- " + id, "keys revoke --config f -- " + id},
+		{"two dashes", "keys revoke -" + id[:42], "keys revoke -- -" + id[:42]},
+		{"no id", "keys list --json --config f", "keys list --json --config f"},
+	} {
+		if got := strings.Join(keyIDsLast(strings.Fields(tt.args)), " "); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}

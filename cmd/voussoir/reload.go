@@ -29,7 +29,7 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 		name    string
 		changed bool
 	}{
-		{"issuer", c.Issuer != b.started.Issuer}, {"listen", c.Listen != b.started.Listen},
+		{"issuer", c.Issuer != b.started.Issuer}, {"listen", c.Listen != b.started.Listen}, {"metrics_listen", c.Metrics != b.started.Metrics},
 		{"development", c.Development != b.started.Development}, {"data", c.Data != b.started.Data},
 		{"tls", (c.TLS == nil) != (b.started.TLS == nil)},
 		{"client_certificates", !sameCertificates(c.ClientCertificates, b.started.ClientCertificates)},
@@ -42,7 +42,7 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 	if ids := policies.Unversioned(b.current.Load().policies, c.Policies); len(ids) > 0 {
 		return fmt.Errorf("the policy %s says something else under the same version: raise its version (voussoir policy diff shows what)", strings.Join(ids, ", "))
 	}
-	next, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: b.now, Log: b.events, Health: b.health})
+	next, err := newSnapshot(c, b.outside())
 	if err != nil {
 		return err
 	}
@@ -53,6 +53,11 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 	}
 	if len(c.SAML) > 0 && len(b.started.SAML) == 0 {
 		return errors.New("a SAML provider is there, for which there are no keys yet: the first one needs a restart")
+	}
+	for _, alg := range decryptionAlgs(c) {
+		if !slices.Contains(decryptionAlgs(b.started), alg) {
+			return fmt.Errorf("a provider is to encrypt with %s, for which there is no key yet: that needs a restart", alg)
+		}
 	}
 	b.changing.Lock() // nobody registers between the reading of the registrations and their use
 	defer b.changing.Unlock()
@@ -81,6 +86,7 @@ func (b *broker) reloadFile(ctx context.Context, load func() (*config.Loaded, er
 	if err == nil {
 		err = b.reload(ctx, c)
 	}
+	b.metrics.Reloaded(err)
 	var mistakes config.Problems
 	switch {
 	case err == nil:
@@ -149,6 +155,19 @@ func signingAlgs(c *config.Loaded) []string {
 	for _, client := range c.Clients.All() {
 		for _, alg := range client.SigningAlgs() {
 			if !slices.Contains(algs, alg) {
+				algs = append(algs, alg)
+			}
+		}
+	}
+	return algs
+}
+
+// decryptionAlgs are the algorithms that providers encrypt to us with.
+func decryptionAlgs(c *config.Loaded) []string {
+	var algs []string
+	for _, p := range c.Providers {
+		for _, alg := range []string{p.IDTokenEncryptionAlg, p.UserInfo.EncryptionAlg} {
+			if alg != "" && !slices.Contains(algs, alg) {
 				algs = append(algs, alg)
 			}
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
 	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/federation/saml"
-	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/outbound"
 	"github.com/voussoir-id/voussoir/protocol"
@@ -25,8 +24,12 @@ func (s *snapshot) addSAML(entries []federation.Entry, c *config.Loaded, o outsi
 	s.saml = map[protocol.ProviderID]*saml.Provider{}
 	for _, p := range c.SAML {
 		cfg := p.Config
-		cfg.Client, cfg.Check, cfg.Now, cfg.Log = outbound.New(calls(c)), identity.Identity.Normalise, o.Now, o.Log
-		cfg.Keys, cfg.Once = o.SAMLKeys, o.Once
+		cfg.Client, cfg.Now, cfg.Log = outbound.New(calls(c)), o.Now, o.Log
+		cfg.Keys, cfg.Once, cfg.Delivered = o.SAMLKeys, o.Once, o.delivered(cfg.ID)
+		var err error
+		if cfg.Client, _, err = o.observed(cfg.ID, cfg.Client); err != nil {
+			return nil, err
+		}
 		idp, err := saml.New(cfg)
 		if err != nil {
 			return nil, err

@@ -77,20 +77,29 @@ func (p *program) serveUntilSignal(ctx context.Context, c *config.Loaded, events
 	if err != nil {
 		return err
 	}
-	b, err := wire(ctx, c, events, p.now)
+	figures, err := listenMetrics(ctx, c.Metrics)
 	if err != nil {
 		_ = listener.Close()
 		return err
 	}
+	b, err := wire(ctx, c, events, p.now)
+	if err != nil {
+		_ = listener.Close()
+		if figures != nil {
+			_ = figures.Close()
+		}
+		return err
+	}
 	defer b.close()
-	events.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("issuer", c.Issuer), slog.String("listen", c.Listen),
+	events.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("issuer", c.Issuer), slog.String("listen", c.Listen), slog.String("metrics_listen", c.Metrics),
 		slog.String("version", release), slog.String("config", c.Digest))
-	return b.serve(ctx, stop, b.speakTLS(listener), load)
+	return b.serve(ctx, stop, b.speakTLS(listener), figures, load)
 }
 
-// serve answers on listener until ctx ends, then drains. A second signal ends
+// serve answers on listener, and shows the figures on another unless that is nil,
+// until ctx ends, then drains. A second signal ends
 // the process at once, because stop has given signals back their usual effect.
-func (b *broker) serve(ctx context.Context, stop func(), listener net.Listener, load func() (*config.Loaded, error)) error {
+func (b *broker) serve(ctx context.Context, stop func(), listener, figures net.Listener, load func() (*config.Loaded, error)) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -106,6 +115,9 @@ func (b *broker) serve(ctx context.Context, stop func(), listener net.Listener, 
 			}
 		}
 	})
+	if figures != nil {
+		g.Go(func() error { return b.serveMetrics(ctx, figures) })
+	}
 	g.Go(func() error {
 		return serveHTTP(ctx, listener, b.handler, b.events, stop)
 	})

@@ -180,6 +180,7 @@ func TestReload(t *testing.T) {
 	}{
 		{"a mistake changes nothing", "policy: library", "policy: libary", false, "did you mean library"},
 		{"text that is no YAML changes nothing", "clients:", "clients: [", false, "mistake in the configuration"},
+		{"another address of the figures changes nothing", "clients:", "metrics_listen: 127.0.0.1:9090\nclients:", false, "metrics_listen has changed, which needs a restart"},
 		{"another issuer changes nothing", "issuer: http://localhost", "issuer: http://127.0.0.1", false, "issuer has changed, which needs a restart"},
 		{"a new algorithm changes nothing", "    policy: library", "    policy: library\n    id_token_signed_response_alg: PS256", false, "PS256"},
 		{"a level that no provider reaches any more is gone at once", "acr: { max: eidas2, map: { eidas1: eidas1, eidas2: eidas2 } }", "acr: { max: eidas1 }", false, "eidas2"},

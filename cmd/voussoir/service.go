@@ -72,7 +72,7 @@ func (b *broker) watchStops(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := b.takeOverStops(ctx); err != nil && ctx.Err() == nil {
+			if err := errors.Join(b.takeOverStops(ctx), b.takeOverPeople(ctx)); err != nil && ctx.Err() == nil {
 				b.events.LogAttrs(ctx, slog.LevelError, "what is out of service could not be read; nothing changes", slog.Bool("alarm", true), slog.String("error", err.Error()))
 			}
 		}

@@ -73,13 +73,10 @@ func TestKill_TakesOutOfServiceUntilRestore(t *testing.T) {
 		{"the client again", []string{"restore", "client", "city-library"}, exitOK, "client city-library is restored", false, true},
 		{"the provider again", []string{"restore", "provider", "tax", "--json"}, exitOK, `"state": "restored"`, true, true},
 		{"what is in service", []string{"restore", "provider", "tax"}, exitFailure, "not out of service", true, true},
-		{"persons are for later", []string{"kill", "person", "x"}, exitUsage, "", true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			args := tt.args
-			if args[1] != "person" {
-				args = append(args, "--config", file)
-			}
+			args = append(args, "--config", file)
 			code, out, errs := say(t, args...)
 			if code != tt.code || !strings.Contains(out+errs, tt.says) {
 				t.Errorf("%v = %d %s%s, want %d %q", tt.args, code, out, errs, tt.code, tt.says)

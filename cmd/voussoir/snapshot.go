@@ -17,9 +17,9 @@ import (
 	"github.com/voussoir-id/voussoir/federation/health"
 	"github.com/voussoir-id/voussoir/federation/oidc"
 	"github.com/voussoir-id/voussoir/federation/saml"
-	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/metrics"
 	"github.com/voussoir-id/voussoir/outbound"
 	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
@@ -34,6 +34,7 @@ import (
 // It is immutable.
 type snapshot struct {
 	digest    string // of the file
+	loadedAt  time.Time
 	clients   *clients.Set
 	policies  *policies.Table
 	directory *federation.Directory
@@ -61,17 +62,19 @@ type snapshot struct {
 // outside is what the parts of a snapshot need to talk to others.
 type outside struct {
 	Signer   oidc.Signer // nil: none, when nothing is to be started
+	Decrypt  oidc.Decrypter
 	SAMLKeys saml.Keys
 	Once     saml.OnceStore
 	Now      func() time.Time
 	Log      *slog.Logger
-	Health   *health.Monitor // nil: nobody watches
+	Health   *health.Monitor  // nil: nobody watches
+	Metrics  *metrics.Metrics // nil: nobody counts
 }
 
 // newSnapshot calls nobody: a provider that is down keeps nobody from starting.
 func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	s := &snapshot{
-		digest: c.Digest, clients: c.Clients, policies: c.Policies,
+		digest: c.Digest, loadedAt: o.Now(), clients: c.Clients, policies: c.Policies,
 		keySets: map[protocol.ClientID]provider.KeySet{}, algs: signingAlgs(c),
 		loaded: c, tokens: tokensOf(c), toClients: outbound.New(calls(c)),
 		logos: map[string]web.Picture{},
@@ -117,16 +120,15 @@ func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 // in the configuration.
 func providers(c *config.Loaded, calls outbound.Config, o outside) ([]federation.Entry, error) {
 	if o.Signer == nil {
-		o.Signer = noSigner{}
+		o.Signer, o.Decrypt = noSigner{}, noSigner{}
 	}
 	entries := make([]federation.Entry, 0, len(c.Providers))
 	for _, p := range c.Providers {
-		p.Client, p.Check, p.Now, p.Log = outbound.New(calls), identity.Identity.Normalise, o.Now, o.Log
-		if o.Health != nil {
-			var err error
-			if p.Calls, err = o.Health.Guard(p.ID, p.Client); err != nil {
-				return nil, err
-			}
+		calls.Certificate = p.Certificate
+		p.Decrypter, p.Now, p.Log, p.Delivered = o.Decrypt, o.Now, o.Log, o.delivered(p.ID)
+		var err error
+		if p.Client, p.Calls, err = o.observed(p.ID, outbound.New(calls)); err != nil {
+			return nil, err
 		}
 		if p.AuthMethod == oidc.PrivateKeyJWT {
 			p.Signer = o.Signer
@@ -160,7 +162,10 @@ func civil(c *config.Loaded, o outside) (login.Civil, error) {
 	if err != nil {
 		return login.Civil{}, err
 	}
-	return login.Civil{Registry: r, Contact: c.Registry.Contact}, nil
+	if o.Metrics == nil {
+		return login.Civil{Registry: r, Contact: c.Registry.Contact}, nil
+	}
+	return login.Civil{Registry: countedRegistry{r, o.Metrics, o.Now}, Contact: c.Registry.Contact}, nil
 }
 
 // calls says where our calls may go.
@@ -198,4 +203,8 @@ type noSigner struct{}
 
 func (noSigner) Sign(context.Context, string, string, []byte) (string, error) {
 	return "", errors.New("nothing is signed here")
+}
+
+func (noSigner) Decrypt(context.Context, string, string) ([]byte, error) {
+	return nil, errors.New("nothing is decrypted here")
 }

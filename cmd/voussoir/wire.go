@@ -21,8 +21,10 @@ import (
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/keys"
 	"github.com/voussoir-id/voussoir/login"
+	"github.com/voussoir-id/voussoir/metrics"
 	"github.com/voussoir-id/voussoir/notices"
 	"github.com/voussoir-id/voussoir/policies"
+	"github.com/voussoir-id/voussoir/preferences"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/provider"
 	"github.com/voussoir-id/voussoir/store/sql"
@@ -41,16 +43,20 @@ type broker struct {
 	started  *config.Loaded // what cannot change without a restart
 	current  atomic.Pointer[snapshot]
 	changing sync.Mutex // held by whoever replaces current
-	ring     *keys.Ring
-	records  *sql.Records
-	flows    *sql.Flows
-	log      *audit.Log
-	notices  *notices.Queue
-	kinds    map[string]notices.Kind
-	health   *health.Monitor
-	events   *slog.Logger
-	now      func() time.Time
-	undo     []func() // in the order of opening
+	// barredUntil says of people (hex PersonID) until when what they began counts no more.
+	barredUntil atomic.Pointer[map[string]time.Time]
+
+	ring    *keys.Ring
+	records *sql.Records
+	flows   *sql.Flows
+	log     *audit.Log
+	notices *notices.Queue
+	kinds   map[string]notices.Kind
+	health  *health.Monitor
+	metrics *metrics.Metrics
+	events  *slog.Logger
+	now     func() time.Time
+	undo    []func() // in the order of opening
 }
 
 // wire builds a broker, from the keys at the bottom to the routes at the top.
@@ -73,7 +79,10 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	}
 	b.undo = append(b.undo, unlock)
 
-	// Stores, keys, and the audit log that needs both.
+	// What counts, before what is counted. Stores, keys, and the audit log that needs both.
+	if b.metrics, err = b.newMetrics(); err != nil {
+		return nil, err
+	}
 	if err := ownKeys(c.Data); err != nil {
 		return nil, err
 	}
@@ -84,7 +93,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		return nil, err
 	}
 	b.undo = append(b.undo, b.ring.Close)
-	if b.log, err = audit.New(audit.Config{Store: b.records, Sealer: b.ring, Now: now}); err != nil {
+	if b.log, err = audit.New(audit.Config{Store: b.records, Sealer: b.ring, Now: now, Noted: b.noted, Appended: b.metrics.Appended}); err != nil {
 		return nil, err
 	}
 	if err := b.ring.AuditTo(ctx, b.log); err != nil {
@@ -94,11 +103,15 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		return nil, err
 	}
 
+	if err := b.takeOverPeople(ctx); err != nil {
+		return nil, err
+	}
+
 	// Who watches the providers; then what a reload replaces. The configuration is on record before it holds.
 	if b.health, err = b.watchProviders(); err != nil {
 		return nil, err
 	}
-	first, err := newSnapshot(c, outside{Signer: b.ring.ForProviders(), SAMLKeys: b.ring, Once: b.records, Now: now, Log: events, Health: b.health})
+	first, err := newSnapshot(c, b.outside())
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +134,13 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		return nil, err
 	}
 
+	choices, err := preferences.New(preferences.Config{Store: b.records, Audit: b.log, Known: b.knownProviders, Now: now})
+	if err != nil {
+		return nil, err
+	}
+
 	// The site; then codes, the visits that end in one, and the provider in front.
-	site, err := web.New(web.Config{Issuer: c.Issuer, Log: events, Now: now, Development: c.Development})
+	site, err := web.New(web.Config{Issuer: c.Issuer, Log: events, Now: now, Development: c.Development, Answered: b.metrics.Answered})
 	if err != nil {
 		return nil, err
 	}
@@ -147,8 +165,9 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		Directory: func() *federation.Directory { return b.current.Load().directory },
 		Health:    b.health.State,
 		Civil:     func() login.Civil { return b.current.Load().civil },
-		People:    people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: codes,
-		Site: site, Note: web.Note, Now: now,
+		Barred:    b.barred, Caution: b.caution, Preferences: choices,
+		People: people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: codes,
+		Site: site, Note: web.Note, Now: now, Meter: b.metrics,
 	})
 	if err != nil {
 		return nil, err
@@ -163,14 +182,14 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 			s, err := visits.Start(ctx, req, h)
 			return s.URL, s.Cookies, err
 		},
-		Sessions: visits, ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
+		Sessions: visits, Barred: b.barred, ClientKeys: b.clientKeys, Deriver: b.ring, Audit: b.log, Site: site, Note: web.Note, Log: events,
 		ACRs: func() []protocol.ACR { return b.current.Load().acrs }, Registrar: registrar, Now: now,
 		Certificates: b.certificates(c.ClientCertificates),
 	})
 	if err != nil {
 		return nil, err
 	}
-	b.handler, whole = b.routes(site, visits, op), true
+	b.handler, whole = b.warned(b.routes(site, visits, op)), true
 	if c.ClientCertificates != nil {
 		b.handler = aliased(c.ClientCertificates.Address, c.Issuer, b.handler)
 	}
@@ -200,13 +219,27 @@ func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Prov
 	}))
 }
 
+// knownProviders are those of the configuration, in service or not.
+func (b *broker) knownProviders() []protocol.ProviderID {
+	var out []protocol.ProviderID
+	for _, k := range b.current.Load().known {
+		out = append(out, k.ID)
+	}
+	return out
+}
+
 func (b *broker) openStores(ctx context.Context, c *config.Loaded) (err error) {
-	cfg := sql.Config{Dir: c.Data, Now: b.now, Log: b.events}
-	if b.records, err = sql.OpenRecords(ctx, cfg); err != nil {
+	cfg := func(store string) sql.Config {
+		return sql.Config{
+			Dir: c.Data, Now: b.now, Log: b.events,
+			Committed: func(took time.Duration, err error) { b.metrics.Committed(store, took, err) },
+		}
+	}
+	if b.records, err = sql.OpenRecords(ctx, cfg("records")); err != nil {
 		return err
 	}
 	b.undo = append(b.undo, b.closing("records", b.records.Close))
-	if b.flows, err = sql.OpenFlows(ctx, cfg); err != nil {
+	if b.flows, err = sql.OpenFlows(ctx, cfg("flow")); err != nil {
 		return err
 	}
 	b.undo = append(b.undo, b.closing("flows", b.flows.Close))

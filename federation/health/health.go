@@ -122,6 +122,17 @@ func (m *Monitor) State(id protocol.ProviderID) federation.State {
 	return w.state
 }
 
+// Breaker is the state of a provider's breaker; "" when nobody has called or looked.
+func (m *Monitor) Breaker(id protocol.ProviderID) outbound.BreakerState {
+	m.mu.Lock()
+	w := m.watched[id]
+	m.mu.Unlock()
+	if w == nil {
+		return ""
+	}
+	return w.breaker.State()
+}
+
 // judge brings the state up to date. The caller holds mu.
 func (m *Monitor) judge(id protocol.ProviderID, w *watched, why error) {
 	down := w.failing || w.breaker.Open()

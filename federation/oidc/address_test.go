@@ -7,27 +7,35 @@ import (
 	"github.com/voussoir-id/voussoir/identity"
 )
 
-func TestResidence_OfAnAddress_OIDCCore5_1_1(t *testing.T) {
-	for raw, want := range map[string]identity.Residence{
-		`{"postal_code":"69100","locality":"Villeurbanne","country":"FR","street_address":"1 rue X"}`: "69266",
-		`{"postal_code":"69100","locality":"Villeurbanne","locality":"Lyon"}`:                         "", // twice
-		`{"postal_code":69100,"locality":"Villeurbanne"}`:                                             "",
-		`{"formatted":"1 rue X, 69100 Villeurbanne"}`:                                                 "",
-		`"69100 Villeurbanne"`: "", `[]`: "", `null`: "", ``: "",
+func TestAddress_IsAnObjectOfTexts_OIDCCore5_1_1(t *testing.T) {
+	p := &Provider{sources: map[string]string{"address": "address"}}
+	type read struct {
+		address identity.Address
+		rule    identity.Rule
+	}
+	home := identity.Address{PostalCode: "69100", Locality: "Villeurbanne", Country: "FR"}
+	for raw, want := range map[string]read{
+		`{"postal_code":"69100","locality":"Villeurbanne","country":"FR","street_address":"1 rue X"}`: {home, ""},
+		`{"postal_code":"69100","locality":"Villeurbanne","locality":"Lyon"}`:                         {rule: identity.WrongType}, // twice
+		`{"postal_code":69100,"locality":"Villeurbanne"}`:                                             {rule: identity.WrongType},
+		`{"formatted":"1 rue X, 69100 Villeurbanne"}`:                                                 {},
+		`"69100 Villeurbanne"`: {rule: identity.WrongType}, `[]`: {rule: identity.WrongType}, `null`: {},
 	} {
-		if got := residence(json.RawMessage(raw)); got != want {
-			t.Errorf("%s: %q, want %q", raw, got, want)
+		address, rule := p.address(object{}, object{"address": json.RawMessage(raw)})
+		if got := (read{address, rule}); got != want {
+			t.Errorf("%s: %+v, want %+v", raw, got, want)
 		}
 	}
 }
 
-func TestMerge_TwoAddressesThatDisagreeAreNoneAndNoReasonToRefuse(t *testing.T) {
+func TestAddress_TwoThatDifferAreNoneAndNoReasonToRefuse(t *testing.T) {
 	p := &Provider{sources: map[string]string{"address": "address"}}
-	lyon, spelt := `{"postal_code":"69001","locality":"Lyon"}`, `{ "locality": "LYON", "postal_code": "69001" }`
-	for other, want := range map[string]identity.Residence{spelt: "69123", `{"postal_code":"69100","locality":"Villeurbanne"}`: "", lyon: "69123"} {
-		out, err := p.merge(object{"address": json.RawMessage(lyon)}, object{"address": json.RawMessage(other)})
-		if err != nil || residence(out["address"]) != want {
-			t.Errorf("%s: %q, %v", other, residence(out["address"]), err)
+	lyon, spelt := `{"postal_code":"69001","locality":"Lyon"}`, `{ "locality": "L\u0079on", "postal_code": "69001" }`
+	for other, want := range map[string]identity.Rule{spelt: "", `{"postal_code":"69100","locality":"Villeurbanne"}`: identity.SeveralValues, lyon: "", `7`: identity.WrongType} {
+		token, info := object{"address": json.RawMessage(lyon)}, object{"address": json.RawMessage(other)}
+		out, err := p.merge(token, info)
+		if _, rule := p.address(token, info); err != nil || out["address"] != nil || rule != want {
+			t.Errorf("%s: %q, %v", other, rule, err)
 		}
 	}
 }

@@ -11,16 +11,15 @@ import (
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
-// emailVerified is the one boolean among the claims that we read.
-const emailVerified = "email_verified"
-
 // fields are the claims that we take from a provider; every other one is dropped
 // unread, given_name_array and roles among them.
 func fields() []string {
-	return []string{
-		"given_name", "family_name", "birthdate", "gender", "birthplace", "birthcountry",
-		"preferred_username", "email", emailVerified, "address",
+	facts := identity.Facts()
+	out := make([]string, len(facts))
+	for i, c := range facts {
+		out[i] = string(c)
 	}
+	return out
 }
 
 // notClaims are members with a meaning of their own: mapping one of them to a
@@ -59,10 +58,7 @@ func (p *Provider) merge(token, info object) (object, error) {
 	for field, source := range p.sources {
 		a, b := given(token, source), given(info, source)
 		switch {
-		case field == "address" && a != nil && b != nil && residence(a) != residence(b):
-			// Not worth a sign-in: where she lives is not known.
-		case field == "address" && a != nil && b != nil:
-			out[field] = a // one object may be spelt in two ways
+		case protocol.Claim(field) == identity.AddressClaim: // see address
 		case a != nil && b != nil && !same(a, b):
 			return nil, p.failf(federation.Invalid, "ID token and userinfo do not agree on %s", field)
 		case a != nil:
@@ -90,78 +86,70 @@ func same(a, b json.RawMessage) bool {
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && x == y
 }
 
-// read makes an identity of the merged claims; identity itself judges the texts.
-func (p *Provider) read(claims object) (identity.Identity, error) {
-	id := identity.Identity{Civil: p.cfg.Civil, Provider: p.cfg.ID, AsOf: p.cfg.Now().UTC()}
-	for field, dst := range map[string]*string{
-		"given_name":   &id.Pivot.GivenName,
-		"family_name":  &id.Pivot.FamilyName,
-		"birthdate":    &id.Pivot.Birthdate,
-		"gender":       &id.Pivot.Gender,
-		"birthplace":   &id.Pivot.Birthplace,
-		"birthcountry": &id.Pivot.Birthcountry,
-	} {
-		var err error
-		if *dst, _, err = claims.text(field); err != nil {
-			return identity.Identity{}, p.failf(federation.BadIdentity, "%s is not a string", field)
-		}
+// sent is what the merged claims say: what is of another type than it must be is
+// named, and the rest is for identity to judge.
+func sent(claims, token object) identity.Sent {
+	out := identity.Sent{Texts: map[protocol.Claim]string{}}
+	unread := func(c protocol.Claim) {
+		out.Unread = append(out.Unread, identity.Flaw{Claim: c, Rule: identity.WrongType})
 	}
-	id.PreferredUsername, _, _ = claims.text("preferred_username") // not a string: as if absent
-	id.Email, _, _ = claims.text("email")
-	id.Residence = residence(claims["address"])
+	for _, c := range identity.Facts() {
+		if c == identity.EmailVerified || c == identity.AddressClaim {
+			continue
+		}
+		text, _, err := claims.text(string(c))
+		if err != nil {
+			unread(c)
+		}
+		out.Texts[c] = text
+	}
+	var err error
 	// Only true is true: "true", 1 and silence are not (nobody is linked or trusted
 	// by e-mail here, but services may do so on our word).
-	verified, err := claims.flag(emailVerified)
-	id.EmailVerified = err == nil && verified && id.Email != ""
-	return id, nil
-}
-
-// residence is the commune of an address (OpenID Connect Core section 5.1.1); the
-// rest of it is dropped. What cannot be read is as if absent.
-func residence(raw json.RawMessage) identity.Residence {
-	members, err := protocol.Object(raw)
-	if err != nil {
-		return ""
+	if out.Verified, err = claims.flag(string(identity.EmailVerified)); err != nil {
+		unread(identity.EmailVerified)
 	}
-	o, a := object(members), identity.Address{}
-	for name, dst := range map[string]*string{"postal_code": &a.PostalCode, "locality": &a.Locality, "country": &a.Country} {
-		if *dst, _, err = o.text(name); err != nil {
-			return ""
+	if given(token, "amr") != nil { // informative (OpenID Connect Core section 2)
+		if out.AMR, err = token.texts("amr"); err != nil || token["amr"][0] != '[' {
+			unread(protocol.AMR)
 		}
 	}
-	return a.Residence()
+	return out
 }
 
-// withoutMalformedExtras leaves out a malformed usage name, e-mail address or
-// amr: a typing error in a mailbox must not lock a citizen out of her taxes. The
-// service sees that the claim is missing. The civil identity gets no such mercy.
-func (p *Provider) withoutMalformedExtras(id identity.Identity) identity.Identity {
-	bad := func(part identity.Identity) bool {
-		part.AsOf = id.AsOf
-		_, err := p.cfg.Check(part)
-		return err != nil
+// address reads an address (OpenID Connect Core section 5.1.1). One object may be
+// spelt in two ways, and two that differ are not worth a sign-in: nobody can say
+// which is hers.
+func (p *Provider) address(token, info object) (identity.Address, identity.Rule) {
+	source := p.sources[string(identity.AddressClaim)]
+	a, inToken, rule := postal(given(token, source))
+	b, inInfo, also := postal(given(info, source))
+	switch {
+	case rule != "" || also != "":
+		return identity.Address{}, identity.WrongType
+	case inToken && inInfo && a != b:
+		return identity.Address{}, identity.SeveralValues
+	case inToken:
+		return a, ""
 	}
-	if bad(identity.Identity{PreferredUsername: id.PreferredUsername}) {
-		id.PreferredUsername = ""
-	}
-	if bad(identity.Identity{Email: id.Email}) {
-		id.Email, id.EmailVerified = "", false
-	}
-	if bad(identity.Identity{AMR: id.AMR}) {
-		id.AMR = nil
-	}
-	return id
+	return b, ""
 }
 
-// amr is informative (OpenID Connect Core section 2): if it is no list of
-// strings, there is none.
-func amr(token object) []string {
-	if raw := token["amr"]; len(raw) == 0 || raw[0] != '[' {
-		return nil
+// postal is the part of an address that we look at; false: there is none.
+func postal(raw json.RawMessage) (identity.Address, bool, identity.Rule) {
+	var a identity.Address
+	if raw == nil {
+		return a, false, ""
 	}
-	list, err := token.texts("amr")
+	members, err := protocol.Object(raw)
 	if err != nil {
-		return nil
+		return a, false, identity.WrongType
 	}
-	return list
+	o := object(members)
+	for name, dst := range map[string]*string{"postal_code": &a.PostalCode, "locality": &a.Locality, "country": &a.Country} {
+		if *dst, _, err = o.text(name); err != nil {
+			return identity.Address{}, false, identity.WrongType
+		}
+	}
+	return a, true, ""
 }

@@ -21,7 +21,8 @@ import (
 // How long metadata lives.
 const (
 	metadataTTL   = time.Hour
-	metadataKeep  = 24 * time.Hour // while the document cannot be fetched
+	metadataAhead = 20 * time.Minute // fetched this long before, while the old one serves
+	metadataKeep  = 24 * time.Hour   // while the document cannot be fetched
 	metadataRetry = 10 * time.Second
 	maxMetadata   = 256 << 10
 )
@@ -32,8 +33,11 @@ type metadata struct {
 	token         string
 	userInfo      string // "": none
 	endSession    string // "": none
+	pushed        string // "": none (RFC 9126)
+	dpop          bool   // it takes ES256 proofs (RFC 9449)
 	issParameter  bool
 	prompts       []string // prompt_values_supported; nil: it does not say
+	claims        []string // claims_supported; likewise
 	keys          *keys.Remote
 }
 
@@ -92,6 +96,12 @@ func (p *Provider) readMetadata(body []byte) (*metadata, error) {
 	if e.IssParameter, err = doc.flag("authorization_response_iss_parameter_supported"); err != nil {
 		return nil, disowned("authorization_response_iss_parameter_supported is not a boolean")
 	}
+	if e.Pushed, _, err = doc.text("pushed_authorization_request_endpoint"); err != nil {
+		return nil, disowned("pushed_authorization_request_endpoint is not a string")
+	}
+	if err := p.useAliases(doc, &e); err != nil {
+		return nil, err
+	}
 	m, err := p.resolve(e)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", outbound.ErrDisowned, err)
@@ -99,7 +109,37 @@ func (p *Provider) readMetadata(body []byte) (*metadata, error) {
 	if raw, ok := doc["prompt_values_supported"]; ok {
 		_ = json.Unmarshal(raw, &m.prompts) // unreadable: it does not say
 	}
+	proofs, err := doc.texts("dpop_signing_alg_values_supported")
+	m.dpop = err == nil && slices.Contains(proofs, "ES256")
+	if json.Unmarshal(doc["claims_supported"], &m.claims) != nil {
+		m.claims = nil
+	}
 	return m, nil
+}
+
+// useAliases takes the endpoints that ask for our certificate, where we have one
+// (RFC 8705 section 5).
+func (p *Provider) useAliases(doc object, e *Endpoints) error {
+	raw, ok := doc["mtls_endpoint_aliases"]
+	if !ok || p.cfg.Certificate == nil {
+		return nil
+	}
+	members, err := protocol.Object(raw)
+	if err != nil {
+		return disowned("mtls_endpoint_aliases is not an object")
+	}
+	for name, dst := range map[string]*string{
+		"token_endpoint": &e.Token, "userinfo_endpoint": &e.UserInfo, "pushed_authorization_request_endpoint": &e.Pushed,
+	} {
+		alias, ok, err := object(members).text(name)
+		if err != nil {
+			return disowned("an alias in mtls_endpoint_aliases is not a string")
+		}
+		if ok {
+			*dst = alias
+		}
+	}
+	return nil
 }
 
 func disowned(why string) error { return fmt.Errorf("%w: %s", outbound.ErrDisowned, why) }
@@ -121,6 +161,11 @@ func (p *Provider) resolve(e Endpoints) (*metadata, error) {
 			return nil, err
 		}
 	}
+	if e.Pushed != "" && p.cfg.PAR != Off { // our secret or assertion goes there too
+		if _, err := p.endpoint("PAR endpoint", e.Pushed); err != nil {
+			return nil, err
+		}
+	}
 	set, err := p.keySet(e.JWKS)
 	if err != nil {
 		return nil, err
@@ -129,7 +174,7 @@ func (p *Provider) resolve(e Endpoints) (*metadata, error) {
 		e.EndSession = ""
 	}
 	return &metadata{
-		authorization: authorization, token: e.Token, userInfo: e.UserInfo, endSession: e.EndSession, issParameter: e.IssParameter, keys: set,
+		authorization: authorization, token: e.Token, userInfo: e.UserInfo, endSession: e.EndSession, pushed: e.Pushed, issParameter: e.IssParameter, keys: set,
 	}, nil
 }
 

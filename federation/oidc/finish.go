@@ -44,6 +44,9 @@ func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byt
 	if err != nil {
 		return federation.Login{}, err
 	}
+	if t.id, err = p.inner(ctx, p.cfg.IDTokenEncryptionAlg, t.id); err != nil {
+		return federation.Login{}, err
+	}
 	claims, err := p.verifyIDToken(ctx, m, t, code, pend)
 	if err != nil {
 		return federation.Login{}, err
@@ -52,12 +55,12 @@ func (p *Provider) Finish(ctx context.Context, r federation.Request, saved []byt
 	if err != nil {
 		return federation.Login{}, err
 	}
-	info, err := p.userInfo(ctx, m, t.access, login.Subject)
+	info, err := p.userInfo(ctx, m, t, login.Subject)
 	if err != nil {
 		return federation.Login{}, err
 	}
-	login.Identity, err = p.identity(claims, info)
-	if err != nil {
+	p.delivered(m, claims, info)
+	if login.Identity, login.Dropped, err = p.identity(claims, info); err != nil {
 		return federation.Login{}, err
 	}
 	login.LogoutHint = p.logoutHint(m, t.id)
@@ -94,8 +97,12 @@ func (p *Provider) readAnswer(m *metadata, answer url.Values) (string, error) {
 // nobody's eyes: a stranger wrote them.
 func (p *Provider) refusal(code string) error {
 	switch {
-	case code == "access_denied":
-		return p.failf(federation.Cancelled, "answered access_denied")
+	// We never ask with prompt=none, so whoever was not agreed with was refused:
+	// LemonLDAP::NG says consent_required where she refuses on its page.
+	case code == "access_denied" || code == "consent_required":
+		return p.failf(federation.Cancelled, "answered %s", code)
+	case code == "unmet_authentication_requirements": // another broker whose accounts are too weak
+		return p.failf(federation.TooWeak, "answered %s", code)
 	case code == "server_error" || code == "temporarily_unavailable":
 		return p.failf(federation.Unavailable, "answered %s", code)
 	case !errorCode.MatchString(code):
@@ -151,20 +158,20 @@ func (p *Provider) unverified(err error) error {
 	return p.fail(federation.Invalid, err)
 }
 
-// identity merges what the ID token and userinfo say and has it checked.
-func (p *Provider) identity(token, info object) (identity.Identity, error) {
+// identity merges what the ID token and userinfo say and has it read.
+func (p *Provider) identity(token, info object) (identity.Identity, []identity.Flaw, error) {
 	claims, err := p.merge(token, info)
 	if err != nil {
-		return identity.Identity{}, err
+		return identity.Identity{}, nil, err
 	}
-	id, err := p.read(claims)
+	said, rule := sent(claims, token), identity.Rule("")
+	if said.Address, rule = p.address(token, info); rule != "" {
+		said.Unread = append(said.Unread, identity.Flaw{Claim: identity.AddressClaim, Rule: rule})
+	}
+	id, dropped, err := p.cfg.Schema.Read(said, p.cfg.Now())
 	if err != nil {
-		return identity.Identity{}, err
+		return identity.Identity{}, nil, p.fail(federation.BadIdentity, err)
 	}
-	id.AMR = amr(token)
-	id = p.withoutMalformedExtras(id)
-	if id, err = p.cfg.Check(id); err != nil {
-		return identity.Identity{}, p.fail(federation.BadIdentity, err)
-	}
-	return id, nil
+	id.Provider = p.cfg.ID
+	return id, dropped, nil
 }

@@ -161,15 +161,18 @@ func TestFinish_ErrorsOfTheProvider(t *testing.T) {
 		kind federation.Kind
 		text string
 	}{
-		"access_denied":           {federation.Cancelled, "provider tax: answered access_denied"},
-		"server_error":            {federation.Unavailable, "provider tax: answered server_error"},
-		"<script>alert(1)":        {federation.Refused, "provider tax: answered an unreadable error"},
-		"a\nlevel=INFO msg=fake":  {federation.Refused, "provider tax: answered an unreadable error"},
-		"":                        {federation.Refused, "provider tax: answered an unreadable error"},
-		strings.Repeat("a", 65):   {federation.Refused, "provider tax: answered an unreadable error"},
-		"access_denied DUBOIS":    {federation.Refused, "provider tax: answered an unreadable error"},
-		"Access_Denied":           {federation.Refused, "provider tax: answered an unreadable error"},
-		"temporarily_unavailable": {federation.Unavailable, "provider tax: answered temporarily_unavailable"},
+		"access_denied": {federation.Cancelled, "provider tax: answered access_denied"},
+		// LemonLDAP::NG, where a person refuses; and another Voussoir that has nobody at the level.
+		"consent_required":                  {federation.Cancelled, "provider tax: answered consent_required"},
+		"unmet_authentication_requirements": {federation.TooWeak, "provider tax: answered unmet_authentication_requirements"},
+		"server_error":                      {federation.Unavailable, "provider tax: answered server_error"},
+		"<script>alert(1)":                  {federation.Refused, "provider tax: answered an unreadable error"},
+		"a\nlevel=INFO msg=fake":            {federation.Refused, "provider tax: answered an unreadable error"},
+		"":                                  {federation.Refused, "provider tax: answered an unreadable error"},
+		strings.Repeat("a", 65):             {federation.Refused, "provider tax: answered an unreadable error"},
+		"access_denied DUBOIS":              {federation.Refused, "provider tax: answered an unreadable error"},
+		"Access_Denied":                     {federation.Refused, "provider tax: answered an unreadable error"},
+		"temporarily_unavailable":           {federation.Unavailable, "provider tax: answered temporarily_unavailable"},
 	} {
 		t.Run(code, func(t *testing.T) {
 			h := newHostile(t)

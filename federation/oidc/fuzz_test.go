@@ -17,7 +17,7 @@ func fuzzed(f *testing.F) *Provider {
 		ID: "tax", Issuer: "https://op.test", ClientID: "voussoir", ClientSecret: "secret", AuthMethod: ClientSecretBasic,
 		Scopes: []string{"openid"}, RedirectURI: "https://broker.test/callback/tax", IDTokenSigningAlg: "ES256",
 		ACR: ACR{Max: protocol.EIDAS1}, Client: outbound.New(outbound.Config{}), ForeignHosts: []string{"broker.test"},
-		Now: func() time.Time { return time.Unix(1_800_000_000, 0) }, Check: func(id identity.Identity) (identity.Identity, error) { return id, nil },
+		Now: func() time.Time { return time.Unix(1_800_000_000, 0) }, Schema: identity.Schema{Civil: true},
 	})
 	if err != nil {
 		f.Fatal(err)
@@ -46,7 +46,7 @@ func FuzzTokenAnswer(f *testing.F) {
 	f.Add(400, "application/json", []byte(`{"error":"invalid_grant"}`))
 	f.Add(200, "text/html; charset", []byte(`<html>`))
 	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
-		tok, err := p.readTokens(outbound.Answer{Status: status, ContentType: contentType, Body: body})
+		tok, err := p.readTokens(outbound.Answer{Status: status, ContentType: contentType, Body: body}, nil)
 		var e *federation.Error
 		if err != nil && !errors.As(err, &e) {
 			t.Errorf("error of another kind: %v", err)
@@ -71,6 +71,6 @@ func FuzzIDTokenClaims(f *testing.F) {
 		_ = checkTimes(claims, p.cfg.Now())
 		_ = p.checkBinding(claims, "access", "code", "n")
 		_, _ = p.judge(federation.Request{ForceLogin: true}, pending{}, claims)
-		_, _ = p.identity(claims, claims)
+		_, _, _ = p.identity(claims, claims)
 	})
 }

@@ -9,6 +9,7 @@ package oidc
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,6 +37,9 @@ const (
 	ClientSecretBasic AuthMethod = "client_secret_basic"
 	ClientSecretPost  AuthMethod = "client_secret_post"
 	PrivateKeyJWT     AuthMethod = "private_key_jwt"
+	// By the certificate that Client shows (RFC 8705 section 2).
+	TLSClientAuth           AuthMethod = "tls_client_auth"
+	SelfSignedTLSClientAuth AuthMethod = "self_signed_tls_client_auth"
 )
 
 // Signer signs client assertions. keys.Ring is one.
@@ -50,21 +54,30 @@ type Config struct {
 	Issuer      string        // exactly as in its ID tokens; https unless AllowHTTP
 	Endpoints   *Endpoints    // nil: discovery (OpenID Connect Discovery 1.0)
 	ClientID    string
-	Scopes      []string // openid among them
-	RedirectURI string   // ours, of this provider alone; its path ends in /callback/{ID}
-	Civil       bool     // it gives a civil identity; a sign-in without one is then refused
-	Relay       bool     // who logs out here is sent there to log out too, if it offers that
+	Scopes      []string        // openid among them
+	RedirectURI string          // ours, of this provider alone; its path ends in /callback/{ID}
+	Schema      identity.Schema // what it owes us of a person
+	Relay       bool            // who logs out here is sent there to log out too, if it offers that
 
 	AuthMethod   AuthMethod
 	ClientSecret string // for the two client_secret methods
 	Signer       Signer // for private_key_jwt
 	SigningAlg   string // of the assertion; default ES256
+	// Certificate is the one that Client shows, nil for none. With it the endpoints of
+	// mtls_endpoint_aliases are used (RFC 8705 section 5).
+	Certificate *tls.Certificate
+	PAR         Offer // RFC 9126
+	DPoP        Offer // RFC 9449; Auto takes a Bearer token where the provider insists
 
 	// IDTokenSigningAlg is the one algorithm that ID tokens may be signed with:
 	// ES256, ES384, ES512, EdDSA, PS256 or RS256. There is no "any" and no "none".
 	IDTokenSigningAlg string
-	UserInfo          UserInfo
-	ACR               ACR
+	// IDTokenEncryptionAlg: ID tokens come signed and then encrypted to us with it
+	// (ECDH-ES or RSA-OAEP-256, and A256GCM), and no other way. Default: in clear.
+	IDTokenEncryptionAlg string
+	Decrypter            Decrypter // for encrypted answers
+	UserInfo             UserInfo
+	ACR                  ACR
 	// Claims maps the provider's claim names to ours: given_name, family_name,
 	// birthdate, gender, birthplace, birthcountry, preferred_username, email,
 	// email_verified. What is not mapped keeps the standard name; every other
@@ -81,10 +94,9 @@ type Config struct {
 	Now          func() time.Time
 	Log          *slog.Logger // of skipped keys and unusable metadata; nil: nothing is logged
 
-	// Check normalises an identity and refuses one that is malformed or, where it
-	// is civil, incomplete; its errors name claims, never values. Wiring passes
-	// identity.Identity.Normalise.
-	Check func(identity.Identity) (identity.Identity, error)
+	// Delivered hears which claims each verified answer had. It does not block. nil:
+	// nobody is told.
+	Delivered func(federation.Delivery)
 }
 
 // Endpoints are those of a provider without discovery.
@@ -94,6 +106,7 @@ type Endpoints struct {
 	UserInfo      string // needed only when UserInfo.Fetch
 	JWKS          string
 	EndSession    string // "": nobody is sent there to log out
+	Pushed        string // pushed authorization requests; "": none
 	// IssParameter: its authorization responses carry iss (RFC 9207), so one
 	// without is refused.
 	IssParameter bool
@@ -105,6 +118,8 @@ type UserInfo struct {
 	// SigningAlg pins the algorithm of signed answers (application/jwt); "": the
 	// answer is JSON, and a signed one is refused.
 	SigningAlg string
+	// EncryptionAlg: signed answers come encrypted to us, as IDTokenEncryptionAlg says.
+	EncryptionAlg string
 }
 
 // ACR says what the provider's levels mean to us.
@@ -113,7 +128,11 @@ type ACR struct {
 	// Default is the level of a sign-in whose token has no acr at all; "": none.
 	// An acr that is not in Map is no level, whatever Default says.
 	Default protocol.ACR
-	Map     map[string]protocol.ACR // by the provider's acr value; empty: eidas1 to eidas3 mean themselves
+	// Essential asks for the level by the claims parameter as an essential claim
+	// (OpenID Connect Core section 5.5.1.1) in place of acr_values, which a provider
+	// may ignore. Either way what comes back is checked.
+	Essential bool
+	Map       map[string]protocol.ACR // by the provider's acr value; empty: eidas1 to eidas3 mean themselves
 }
 
 // Provider is an identity provider that speaks OpenID Connect. It implements
@@ -189,14 +208,16 @@ func (p *Provider) configure() error {
 	switch {
 	case c.ID == "" || c.ClientID == "":
 		return errors.New("needs an id and a client id")
-	case c.Client == nil || c.Now == nil || c.Check == nil:
-		return errors.New("needs a client, a clock and a check of identities")
+	case c.Client == nil || c.Now == nil:
+		return errors.New("needs a client and a clock")
 	case !slices.Contains(c.Scopes, "openid"):
 		return errors.New("scopes do not contain openid")
 	case !knownAlg(c.IDTokenSigningAlg):
 		return errors.New("ID token algorithm must be one of " + strings.Join(algs(), ", "))
 	case c.UserInfo.SigningAlg != "" && !knownAlg(c.UserInfo.SigningAlg):
 		return errors.New("userinfo algorithm must be empty or one of " + strings.Join(algs(), ", "))
+	case !c.PAR.known() || !c.DPoP.known():
+		return errors.New("unknown choice for PAR or DPoP")
 	case !c.ACR.Max.Known() || c.ACR.Default != "" && !c.ACR.Default.Known():
 		return errors.New("maximum or default level is unknown")
 	}
@@ -206,14 +227,14 @@ func (p *Provider) configure() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	for _, step := range []func() error{p.configureLevels, p.configureAuth, p.configureURLs, p.configureClaims} {
+	for _, step := range []func() error{p.configureLevels, p.configureAuth, p.configureEncryption, p.configureURLs, p.configureClaims} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 	var err error
 	p.meta, err = outbound.NewLatest(outbound.LatestConfig[*metadata]{
-		Fetch: p.fetchMetadata, TTL: metadataTTL, Keep: metadataKeep, Retry: metadataRetry, Now: c.Now,
+		Fetch: p.fetchMetadata, TTL: metadataTTL, Keep: metadataKeep, Retry: metadataRetry, Now: c.Now, Ahead: metadataAhead,
 	})
 	return err
 }
@@ -252,6 +273,10 @@ func (p *Provider) configureAuth() error {
 		}
 		if !knownAlg(c.SigningAlg) {
 			return errors.New("assertion algorithm must be one of " + strings.Join(algs(), ", "))
+		}
+	case TLSClientAuth, SelfSignedTLSClientAuth:
+		if c.Certificate == nil || c.ClientSecret != "" || c.Signer != nil {
+			return errors.New("authentication by certificate needs a certificate, no secret and no signer")
 		}
 	default:
 		return errors.New("unknown token endpoint authentication method")

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -49,16 +50,33 @@ func (p *Provider) Start(ctx context.Context, r federation.Request) (federation.
 	if err != nil {
 		return federation.Started{}, p.fail(federation.Unavailable, err)
 	}
+	carried, err := p.carried(ctx, m, r, pend)
+	if err != nil {
+		return federation.Started{}, err
+	}
 	u := *m.authorization
 	q := u.Query()
-	p.describe(q, m, r, pend)
+	maps.Copy(q, carried)
 	u.RawQuery = q.Encode()
 	return federation.Started{URL: u.String(), Pending: saved}, nil
 }
 
+// carried is what the browser takes to the provider: the request, or a reference to
+// it where it was pushed.
+func (p *Provider) carried(ctx context.Context, m *metadata, r federation.Request, pend pending) (url.Values, error) {
+	request := url.Values{}
+	if err := p.describe(request, m, r, pend); err != nil {
+		return nil, p.fail(federation.Unavailable, err)
+	}
+	if pushes, err := p.pushes(m); err != nil || !pushes {
+		return request, err
+	}
+	return p.push(ctx, m, request)
+}
+
 // describe writes the authentication request (OpenID Connect Core section
 // 3.1.2.1). Nothing in it tells which service the person came from.
-func (p *Provider) describe(q url.Values, m *metadata, r federation.Request, pend pending) {
+func (p *Provider) describe(q url.Values, m *metadata, r federation.Request, pend pending) error {
 	challenge := sha256.Sum256([]byte(pend.Verifier))
 	q.Set("response_type", "code")
 	q.Set("client_id", p.cfg.ClientID)
@@ -73,13 +91,34 @@ func (p *Provider) describe(q url.Values, m *metadata, r federation.Request, pen
 			q.Set(name, value)
 		}
 	}
-	set("acr_values", strings.Join(p.acrValues(r.MinACR), " "))
+	levels := p.acrValues(r.MinACR)
+	if p.cfg.ACR.Essential && len(levels) > 0 {
+		claims, err := essentialACR(levels)
+		if err != nil {
+			return err
+		}
+		set("claims", claims)
+	} else {
+		set("acr_values", strings.Join(levels, " "))
+	}
 	set("prompt", prompt(m, r))
 	set("max_age", maxAge(r))
 	if hint := r.LoginHint; len(hint) <= maxLoginHint && strings.IndexFunc(hint, unicode.IsControl) < 0 {
 		set("login_hint", hint)
 	}
 	set("ui_locales", uiLocales(r.UILocales))
+	return nil
+}
+
+// essentialACR is the claims parameter that obliges the provider to reach one of the
+// levels or to refuse (OpenID Connect Core section 5.5.1.1).
+func essentialACR(levels []string) (string, error) {
+	type acr struct {
+		Essential bool     `json:"essential"`
+		Values    []string `json:"values"`
+	}
+	claims, err := json.Marshal(map[string]map[string]acr{"id_token": {"acr": {Essential: true, Values: levels}}})
+	return string(claims), err
 }
 
 // acrValues are the provider's names for the levels that satisfy min, weakest

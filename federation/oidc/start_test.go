@@ -245,7 +245,6 @@ func TestNew_RefusesAMistakenConfiguration(t *testing.T) {
 		"no client id":                     func(c *oidc.Config) { c.ClientID = "" },
 		"no HTTP client":                   func(c *oidc.Config) { c.Client = nil },
 		"no clock":                         func(c *oidc.Config) { c.Now = nil },
-		"no check":                         func(c *oidc.Config) { c.Check = nil },
 		"no openid scope":                  func(c *oidc.Config) { c.Scopes = []string{"profile"} },
 		"UT-23: no algorithm":              func(c *oidc.Config) { c.IDTokenSigningAlg = "" },
 		"UT-23: algorithm none":            func(c *oidc.Config) { c.IDTokenSigningAlg = "none" },

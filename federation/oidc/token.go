@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -28,7 +29,10 @@ const assertionLife = 60 * time.Second
 
 // tokens is a token answer. A refresh token is not even read: what was never
 // held cannot leak.
-type tokens struct{ access, id string }
+type tokens struct {
+	access, id string
+	bound      *possession // of what the access token is bound to; nil: a bearer token
+}
 
 // exchange redeems the code (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 func (p *Provider) exchange(ctx context.Context, m *metadata, code, verifier string) (tokens, error) {
@@ -38,22 +42,33 @@ func (p *Provider) exchange(ctx context.Context, m *metadata, code, verifier str
 		"redirect_uri":  {p.cfg.RedirectURI},
 		"code_verifier": {verifier},
 	}
-	header := http.Header{}
-	if err := p.authenticate(ctx, form, header); err != nil {
-		return tokens{}, p.fail(federation.Unavailable, err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.token, strings.NewReader(form.Encode()))
+	proof, err := p.possession(m)
 	if err != nil {
-		return tokens{}, p.failf(federation.Unavailable, "token endpoint is not a URL")
+		return tokens{}, err
+	}
+	a, err := p.proven(proof, "token endpoint", "", func() (*http.Request, error) {
+		return p.post(ctx, m.token, form) // made anew each time: an assertion is good for one request
+	})
+	if err != nil {
+		return tokens{}, err
+	}
+	return p.readTokens(a, proof)
+}
+
+// post is a form that proves who we are. The caller's form is not changed.
+func (p *Provider) post(ctx context.Context, where string, fields url.Values) (*http.Request, error) {
+	form, header := maps.Clone(fields), http.Header{}
+	if err := p.authenticate(ctx, form, header); err != nil {
+		return nil, p.fail(federation.Unavailable, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, where, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, p.failf(federation.Unavailable, "an endpoint is not a URL")
 	}
 	req.Header = header
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	a, err := p.call("token endpoint", req)
-	if err != nil {
-		return tokens{}, err
-	}
-	return p.readTokens(a)
+	return req, nil
 }
 
 // authenticate proves who we are (OpenID Connect Core section 9).
@@ -66,6 +81,9 @@ func (p *Provider) authenticate(ctx context.Context, form url.Values, header htt
 	case ClientSecretPost:
 		form.Set("client_id", p.cfg.ClientID)
 		form.Set("client_secret", p.cfg.ClientSecret)
+		return nil
+	case TLSClientAuth, SelfSignedTLSClientAuth: // the certificate is in the handshake
+		form.Set("client_id", p.cfg.ClientID)
 		return nil
 	}
 	assertion, err := p.assertion(ctx)
@@ -118,8 +136,8 @@ func (p *Provider) call(what string, req *http.Request) (outbound.Answer, error)
 }
 
 // readTokens reads a token answer (RFC 6749 sections 5.1 and 5.2, OpenID Connect
-// Core section 3.1.3.3).
-func (p *Provider) readTokens(a outbound.Answer) (tokens, error) {
+// Core section 3.1.3.3). proof is what was sent with the request, or nil.
+func (p *Provider) readTokens(a outbound.Answer, proof *possession) (tokens, error) {
 	if mediaType(a.ContentType) != "application/json" {
 		return tokens{}, p.failf(federation.Invalid, "token answer is not JSON")
 	}
@@ -129,25 +147,28 @@ func (p *Provider) readTokens(a outbound.Answer) (tokens, error) {
 	}
 	doc := object(members)
 	if code, failed, _ := doc.text("error"); failed || a.Status != http.StatusOK {
-		if !errorCode.MatchString(code) {
-			code = "an unreadable error"
-		}
-		return tokens{}, p.failf(federation.Refused, "token endpoint answered %s", code)
+		return tokens{}, p.failf(federation.Refused, "token endpoint answered %s", readable(code))
 	}
 	kind, _, errKind := doc.text("token_type")
 	access, _, errAccess := doc.text("access_token")
 	id, _, errID := doc.text("id_token")
+	bound := proof != nil && strings.EqualFold(kind, "DPoP")
 	switch {
 	case errors.Join(errKind, errAccess, errID) != nil:
 		return tokens{}, p.failf(federation.Invalid, "token answer has a member of the wrong type")
-	case !strings.EqualFold(kind, "Bearer"):
+	case !bound && p.cfg.DPoP == Require:
+		return tokens{}, p.failf(federation.Invalid, "token answer is not of type DPoP")
+	case !bound && !strings.EqualFold(kind, "Bearer"):
 		return tokens{}, p.failf(federation.Invalid, "token answer is not of type Bearer")
 	case !visible(access, maxAccessToken):
 		return tokens{}, p.failf(federation.Invalid, "token answer has no usable access token")
 	case id == "":
 		return tokens{}, p.failf(federation.Invalid, "token answer has no ID token")
 	}
-	return tokens{access: access, id: id}, nil
+	if !bound {
+		proof = nil
+	}
+	return tokens{access: access, id: id, bound: proof}, nil
 }
 
 // mediaType is the type without parameters, in lower case; "" when unreadable.

@@ -11,21 +11,27 @@ import (
 
 // userInfo asks the userinfo endpoint about subject (OpenID Connect Core section
 // 5.3); nil when the provider is not configured to be asked.
-func (p *Provider) userInfo(ctx context.Context, m *metadata, access, subject string) (object, error) {
+func (p *Provider) userInfo(ctx context.Context, m *metadata, t tokens, subject string) (object, error) {
 	if !p.cfg.UserInfo.Fetch {
 		return nil, nil
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.userInfo, nil)
-	if err != nil {
-		return nil, p.failf(federation.Unavailable, "userinfo endpoint is not a URL")
 	}
 	want := "application/json"
 	if p.cfg.UserInfo.SigningAlg != "" {
 		want = "application/jwt"
 	}
-	req.Header.Set("Authorization", "Bearer "+access)
-	req.Header.Set("Accept", want)
-	a, err := p.call("userinfo endpoint", req)
+	scheme := "Bearer "
+	if t.bound != nil {
+		scheme = "DPoP "
+	}
+	a, err := p.proven(t.bound, "userinfo endpoint", t.access, func() (*http.Request, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.userInfo, nil)
+		if err != nil {
+			return nil, p.failf(federation.Unavailable, "userinfo endpoint is not a URL")
+		}
+		req.Header.Set("Authorization", scheme+t.access)
+		req.Header.Set("Accept", want)
+		return req, nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +55,11 @@ func (p *Provider) userInfo(ctx context.Context, m *metadata, access, subject st
 func (p *Provider) readUserInfo(ctx context.Context, m *metadata, a outbound.Answer) (object, error) {
 	body := a.Body
 	if alg := p.cfg.UserInfo.SigningAlg; alg != "" {
-		var err error
-		if body, err = m.keys.Verify(ctx, string(a.Body), alg); err != nil {
+		signed, err := p.inner(ctx, p.cfg.UserInfo.EncryptionAlg, string(a.Body))
+		if err != nil {
+			return nil, err
+		}
+		if body, err = m.keys.Verify(ctx, signed, alg); err != nil {
 			return nil, p.unverified(err)
 		}
 	}

@@ -284,7 +284,7 @@ func TestAnAccountWithoutCivilIdentityMayKnowLittle(t *testing.T) {
 	h := newHostile(t)
 	h.person = members{"sub": "subject-1", "email": "angela@example.test"}
 	c := h.config()
-	c.Civil = false
+	c.Schema.Civil = false
 	got, err := h.signIn(t, newProvider(t, c), request)
 	want := identity.Identity{Email: "angela@example.test", Provider: "tax", AMR: []string{"pwd"}, AsOf: now}
 	if err != nil || !reflect.DeepEqual(got.Identity, want) {

@@ -9,14 +9,18 @@ import (
 
 	"github.com/voussoir-id/voussoir/federation"
 	"github.com/voussoir-id/voussoir/identity"
+	"github.com/voussoir-id/voussoir/protocol"
 )
 
 // fields are the claims that we take from a provider.
 func fields() []string {
-	return []string{
-		"given_name", "family_name", "birthdate", "gender", "birthplace", "birthcountry",
-		"preferred_username", "email", "email_verified",
+	var out []string
+	for _, c := range identity.Facts() {
+		if c != identity.AddressClaim {
+			out = append(out, string(c))
+		}
 	}
+	return out
 }
 
 // Preset is the attribute map of a family of providers, our claim by their
@@ -89,8 +93,10 @@ func readAttributes(assertion signed) (attributes, error) {
 	return out, nil
 }
 
-// values leaves out what is nil, and gives a value that is more than text as one
-// that no check will pass.
+// notText stands for a value that is more than text. XML cannot write it.
+const notText = "\x00"
+
+// values leaves out what is nil.
 func values(a *etree.Element) []string {
 	out := []string{}
 	for _, v := range children(a, nsAssertion, "AttributeValue") {
@@ -99,7 +105,7 @@ func values(a *etree.Element) []string {
 		}
 		s, err := text(v)
 		if err != nil {
-			s = "\x00"
+			s = notText
 		}
 		out = append(out, strings.Trim(s, " \t\r\n"))
 	}
@@ -115,61 +121,50 @@ func absent(v *etree.Element) bool {
 	return false
 }
 
-// single is the one value of a claim's attribute; "" when there is none. Of
-// several nobody can say which is hers.
-func (p *Provider) single(given attributes, field string) (string, error) {
-	source := p.sources[field]
-	if source == "" {
-		return "", nil
-	}
-	switch v := given[source]; len(v) {
-	case 0:
-		return "", nil
-	case 1:
-		return v[0], nil
-	}
-	return "", p.failf(federation.BadIdentity, "%s has several values", field)
-}
-
-// identity makes an identity of the attributes and has it checked.
-func (p *Provider) identity(given attributes) (identity.Identity, error) {
-	id := identity.Identity{Civil: p.cfg.Civil, Provider: p.cfg.ID, AsOf: p.cfg.Now().UTC()}
-	for field, dst := range map[string]*string{
-		"given_name":   &id.Pivot.GivenName,
-		"family_name":  &id.Pivot.FamilyName,
-		"birthdate":    &id.Pivot.Birthdate,
-		"gender":       &id.Pivot.Gender,
-		"birthplace":   &id.Pivot.Birthplace,
-		"birthcountry": &id.Pivot.Birthcountry,
-	} {
-		var err error
-		if *dst, err = p.single(given, field); err != nil {
-			return identity.Identity{}, err
+// sent is what the attributes say of the person, by our names. An attribute that is
+// more than text, or of which there are several, is named: of several nobody can say
+// which is hers.
+func (p *Provider) sent(given attributes) identity.Sent {
+	out := identity.Sent{Texts: map[protocol.Claim]string{}}
+	for _, c := range identity.Facts() {
+		source := p.sources[string(c)]
+		if source == "" {
+			continue
+		}
+		value, rule := single(given[source])
+		switch {
+		case rule != "":
+			out.Unread = append(out.Unread, identity.Flaw{Claim: c, Rule: rule})
+		case c != identity.EmailVerified:
+			out.Texts[c] = value
+		case value == "true":
+			out.Verified = true
+		case value != "" && value != "false":
+			out.Unread = append(out.Unread, identity.Flaw{Claim: c, Rule: identity.WrongType})
 		}
 	}
-	id.Pivot.Gender = strings.ToLower(id.Pivot.Gender) // eIDAS writes Male, Female and Unspecified
-	id.PreferredUsername = p.extra(given, "preferred_username", func(s string) identity.Identity { return identity.Identity{PreferredUsername: s} })
-	id.Email = p.extra(given, "email", func(s string) identity.Identity { return identity.Identity{Email: s} })
-	verified, err := p.single(given, "email_verified")
-	id.EmailVerified = err == nil && verified == "true" && id.Email != ""
-	id, err = p.cfg.Check(id)
-	if err != nil {
-		return identity.Identity{}, p.fail(federation.BadIdentity, err)
-	}
-	return id, nil
+	return out
 }
 
-// extra leaves out a usage name or an e-mail address that is malformed or one of
-// several: it must not lock a citizen out. The civil identity gets no such mercy.
-func (p *Provider) extra(given attributes, field string, alone func(string) identity.Identity) string {
-	value, err := p.single(given, field)
+// single is the one value of an attribute; "" when there is none.
+func single(values []string) (string, identity.Rule) {
+	switch {
+	case len(values) == 0:
+		return "", ""
+	case len(values) > 1:
+		return "", identity.SeveralValues
+	case values[0] == notText:
+		return "", identity.WrongType
+	}
+	return values[0], ""
+}
+
+// identity has what the attributes say read.
+func (p *Provider) identity(given attributes) (identity.Identity, []identity.Flaw, error) {
+	id, dropped, err := p.cfg.Schema.Read(p.sent(given), p.cfg.Now())
 	if err != nil {
-		return ""
+		return identity.Identity{}, nil, p.fail(federation.BadIdentity, err)
 	}
-	part := alone(value)
-	part.AsOf = p.cfg.Now().UTC()
-	if _, err := p.cfg.Check(part); err != nil {
-		return ""
-	}
-	return value
+	id.Provider = p.cfg.ID
+	return id, dropped, nil
 }

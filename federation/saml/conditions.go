@@ -182,7 +182,7 @@ func (p *Provider) subject(assertion signed, given attributes) (string, error) {
 	switch {
 	case err == nil:
 		return name, nil
-	case p.cfg.Civil:
+	case p.cfg.Schema.Civil:
 		return "", nil
 	}
 	return "", p.fail(federation.Invalid, err)

@@ -92,7 +92,8 @@ func (p *Provider) accept(ctx context.Context, r federation.Request, pend pendin
 	if login.Subject, err = p.subject(assertion, given); err != nil {
 		return federation.Login{}, err
 	}
-	if login.Identity, err = p.identity(given); err != nil {
+	p.delivered(given)
+	if login.Identity, login.Dropped, err = p.identity(given); err != nil {
 		return federation.Login{}, err
 	}
 	// Last, so that only what would be believed takes up room.

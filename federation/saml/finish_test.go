@@ -248,7 +248,7 @@ func TestFinish_Attributes(t *testing.T) {
 }
 
 func TestFinish_ACivilIdentityMustBeWhole(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.Civil = true })
+	w := newWorld(t, func(c *Config) { c.Schema.Civil = true })
 	saved, request := w.begin(federation.Request{})
 	w.wantRefused(federation.BadIdentity, saved, encode(w.response(request, sign(w.assertion(request), idpKey()))))
 }

@@ -180,8 +180,9 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 		ACR:          ACR{Max: protocol.EIDAS2, Map: map[string]protocol.ACR{password: protocol.EIDAS1, token: protocol.EIDAS2, "urn:too-good": protocol.EIDAS3}},
 		Attributes:   map[string]string{"givenName": "given_name", "sn": "family_name", "mail": "email", "nick": "preferred_username"},
 		ForeignHosts: []string{"id.test", "other.test"},
-		Keys:         holder{}, Once: w.once, Now: func() time.Time { return w.now }, Check: identity.Identity.Normalise,
-		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Keys:         holder{}, Once: w.once, Now: func() time.Time { return w.now },
+		Schema: identity.Schema{Required: []protocol.Claim{protocol.GivenName, protocol.FamilyName}},
+		Log:    slog.New(slog.NewTextHandler(&w.log, nil)),
 	}
 	for _, c := range change {
 		c(&w.cfg)

@@ -36,7 +36,7 @@ func (p *Provider) Metadata(ctx context.Context) ([]byte, error) {
 	for _, name := range []string{nsEncrypt11 + "aes256-gcm", nsEncrypt11 + "aes128-gcm", nsEncrypt + "rsa-oaep-mgf1p"} {
 		encryption.CreateElement("md:EncryptionMethod").CreateAttr("Algorithm", name)
 	}
-	if p.cfg.SubjectAttribute == "" && !p.cfg.Civil {
+	if p.cfg.SubjectAttribute == "" && !p.cfg.Schema.Civil {
 		role.CreateElement("md:NameIDFormat").SetText(formatPersistent)
 	}
 	acs := role.CreateElement("md:AssertionConsumerService")

@@ -46,9 +46,9 @@ type OnceStore interface {
 // Config describes one provider. Fields without a default are required.
 type Config struct {
 	ID       protocol.ProviderID
-	Name     protocol.Text // shown to people
-	EntityID string        // of the provider, exactly as in its metadata and its assertions
-	Civil    bool          // it gives a civil identity; a sign-in without one is then refused
+	Name     protocol.Text   // shown to people
+	EntityID string          // of the provider, exactly as in its metadata and its assertions
+	Schema   identity.Schema // what it owes us of a person
 
 	// Metadata is the provider's metadata from a file that the operator vouches
 	// for; nil: it is fetched from MetadataURL and must be signed by one of
@@ -84,9 +84,9 @@ type Config struct {
 	Now          func() time.Time
 	Log          *slog.Logger // of unusable metadata; nil: nothing is logged
 
-	// Check normalises an identity and refuses one that is malformed or, where it
-	// is civil, incomplete. Wiring passes identity.Identity.Normalise.
-	Check func(identity.Identity) (identity.Identity, error)
+	// Delivered hears which claims each verified assertion had. It does not block. nil:
+	// nobody is told.
+	Delivered func(federation.Delivery)
 }
 
 // ACR says what the provider's authentication contexts mean to us.
@@ -136,8 +136,8 @@ func (p *Provider) configure() error {
 		return errors.New("needs an id and two entity ids")
 	case c.EntityID == c.OurEntityID:
 		return errors.New("the provider has our own entity id")
-	case c.Now == nil || c.Check == nil || c.Keys == nil || c.Once == nil:
-		return errors.New("needs a clock, a check of identities, keys and a memory of assertions")
+	case c.Now == nil || c.Keys == nil || c.Once == nil:
+		return errors.New("needs a clock, keys and a memory of assertions")
 	case !c.ACR.Max.Known() || len(c.ACR.Map) == 0:
 		return errors.New("needs a maximum level and a map of its authentication contexts")
 	case (c.Metadata == nil) == (c.MetadataURL == ""):

@@ -107,7 +107,7 @@ func (p *Provider) authnRequest(sso *url.URL, r federation.Request, pend pending
 		req.CreateAttr("ForceAuthn", "true")
 	}
 	req.CreateElement("saml:Issuer").SetText(p.cfg.OurEntityID)
-	if p.cfg.SubjectAttribute == "" && !p.cfg.Civil {
+	if p.cfg.SubjectAttribute == "" && !p.cfg.Schema.Civil {
 		policy := req.CreateElement("samlp:NameIDPolicy")
 		policy.CreateAttr("Format", formatPersistent)
 		policy.CreateAttr("AllowCreate", "true")

@@ -3,7 +3,8 @@
 import { generateKeyPairSync } from 'node:crypto'
 import Provider from 'oidc-provider'
 
-const { PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, JWKS_URI, POST_LOGOUT_URI } = process.env
+// PROTECTED=1: everything that can be encrypted, pushed or bound has to be.
+const { PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, JWKS_URI, POST_LOGOUT_URI, PROTECTED } = process.env
 const issuer = `http://127.0.0.1:${PORT}`
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
@@ -21,6 +22,11 @@ const provider = new Provider(issuer, {
     ...(JWKS_URI
       ? { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256', jwks_uri: JWKS_URI }
       : { client_secret: CLIENT_SECRET }),
+    ...(PROTECTED ? {
+      id_token_encrypted_response_alg: 'ECDH-ES', id_token_encrypted_response_enc: 'A256GCM', userinfo_signed_response_alg: 'ES256',
+      userinfo_encrypted_response_alg: 'ECDH-ES', userinfo_encrypted_response_enc: 'A256GCM',
+      require_pushed_authorization_requests: true, dpop_bound_access_tokens: true,
+    } : {}),
     id_token_signed_response_alg: 'ES256', grant_types: ['authorization_code'], response_types: ['code'],
   }],
   jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'ES256', kid: 'k1' }] },
@@ -29,6 +35,12 @@ const provider = new Provider(issuer, {
     profile: ['given_name', 'family_name', 'birthdate', 'gender'], birth: ['birthplace', 'birthcountry'],
   },
   scopes: ['openid', 'profile', 'birth', 'email'],
+  ...(PROTECTED ? {
+    features: {
+      encryption: { enabled: true }, jwtUserinfo: { enabled: true }, pushedAuthorizationRequests: { enabled: true },
+      dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true },
+    },
+  } : {}),
   fetch: (url, { method, headers }) => fetch(url, { method, headers }), // its own refuses loopback, where our jwks_uri is
   cookies: { keys: ['only-for-a-test'] },
   findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...people[id] }) }),

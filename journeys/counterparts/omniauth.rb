@@ -1,5 +1,6 @@
 # A service on Ruby's omniauth_openid_connect, the strategy family that Rails
 # platforms use. /start signs in; the callback answers the JSON of what came.
+ENV["RACK_ENV"] ||= "production" # errors go to /auth/failure
 require "json"
 require "sinatra/base"
 require "omniauth_openid_connect"
@@ -21,13 +22,15 @@ class Service < Sinatra::Base
     provider :openid_connect,
              name: :voussoir, issuer: ENV.fetch("ISSUER"), discovery: true, response_type: :code,
              scope: ENV.fetch("SCOPE").split.map(&:to_sym),
+             post_logout_redirect_uri: "http://127.0.0.1:#{ENV.fetch("PORT")}/left", # /auth/voussoir/logout
+             setup: ->(env) { env["omniauth.strategy"].options[:acr_values] = Rack::Request.new(env).params["acr_values"] },
              client_options: {
                identifier: ENV.fetch("CLIENT_ID"), secret: ENV.fetch("CLIENT_SECRET"),
                redirect_uri: "http://127.0.0.1:#{ENV.fetch("PORT")}/auth/voussoir/callback",
              }
   end
 
-  get("/start") { redirect "/auth/voussoir" }
+  get("/start") { redirect "/auth/voussoir?#{request.query_string}" }
   get "/auth/voussoir/callback" do
     content_type :json
     auth = request.env.fetch("omniauth.auth")

@@ -1,6 +1,6 @@
 // A service on the npm library openid-client, as its documentation shows it.
-// GET /start sends the browser to the issuer; GET or POST /callback answers the
-// JSON of what was received. Settings come from the environment.
+// GET /start sends the browser to the issuer, with the parameters that it was asked
+// with; GET or POST /callback answers the JSON of what was received; GET /leave logs out. Settings come from the environment.
 import http from 'node:http'
 import * as client from 'openid-client'
 import { mtlsFetch } from './mtls-fetch.mjs'
@@ -65,7 +65,7 @@ const proving = async () => ({ DPoP: client.getDPoPHandle(config, await client.r
 const dpop = DPOP ? await proving() : undefined
 const started = new Map() // state → what the callback must match
 
-async function start() {
+async function start(asked) {
   const pkceCodeVerifier = client.randomPKCECodeVerifier()
   const expectedState = client.randomState()
   const expectedNonce = client.randomNonce()
@@ -78,6 +78,7 @@ async function start() {
     code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
     code_challenge_method: 'S256',
     ...JSON.parse(EXTRA),
+    ...asked,
   }
   if (dpop) parameters.dpop_jkt = await dpop.DPoP.calculateThumbprint() // the code is for this key only
   switch (REQUEST) {
@@ -110,7 +111,7 @@ async function finish(request, url) {
   }
   const tokens = await client.authorizationCodeGrant(config, checked, started.get(stateOf(body ? new URLSearchParams(body) : url.searchParams)), undefined, dpop)
   const claims = tokens.claims()
-  Object.assign(held, { refreshToken: tokens.refresh_token, sub: claims.sub })
+  Object.assign(held, { refreshToken: tokens.refresh_token, sub: claims.sub, idToken: tokens.id_token })
   const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub, dpop)
   const received = { claims, userinfo, scope: tokens.scope, expires_in: tokens.expires_in }
   if (dpop && AUTH !== 'none') received.dpop = await stolen(tokens, claims.sub)
@@ -151,7 +152,7 @@ async function giveUp(token, sub) {
 }
 
 // The service comes back while the person is away, with what it kept from last time.
-const held = { refreshToken: undefined, sub: undefined }
+const held = { refreshToken: undefined, sub: undefined, idToken: undefined }
 
 async function comeBack() {
   const tokens = await client.refreshTokenGrant(config, held.refreshToken, undefined, dpop)
@@ -165,10 +166,15 @@ http.createServer(async (request, response) => {
   const url = new URL(request.url, `http://127.0.0.1:${PORT}`)
   try {
     if (url.pathname === '/start') {
-      response.writeHead(303, { location: (await start()).href }).end()
+      response.writeHead(303, { location: (await start(Object.fromEntries(url.searchParams))).href }).end()
     } else if (url.pathname === '/callback') {
       const received = await finish(request, url)
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(received))
+    } else if (url.pathname === '/leave') {
+      const to = client.buildEndSessionUrl(config, { id_token_hint: held.idToken, post_logout_redirect_uri: `http://127.0.0.1:${PORT}/left` })
+      response.writeHead(303, { location: to.href }).end()
+    } else if (url.pathname === '/left') {
+      response.writeHead(200).end('left')
     } else if (url.pathname === '/registered') {
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(config.clientMetadata()))
     } else if (url.pathname === '/come-back') {

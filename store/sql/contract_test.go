@@ -75,6 +75,9 @@ func TestContracts(t *testing.T) {
 	t.Run("refresh", func(t *testing.T) {
 		storetest.Refresh(t, func(t *testing.T) storetest.Families { return openRecords(t, t.TempDir()) })
 	})
+	t.Run("preferences", func(t *testing.T) {
+		storetest.Preferences(t, func(t *testing.T) storetest.Choices { return openRecords(t, t.TempDir()) })
+	})
 	t.Run("audit", func(t *testing.T) {
 		storetest.Audit(t, func(t *testing.T) audit.Store { return openRecords(t, t.TempDir()) })
 	})

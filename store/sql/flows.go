@@ -36,7 +36,7 @@ func OpenFlows(ctx context.Context, cfg Config) (*Flows, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := openDatabase(ctx, cfg.Dir, flowKind())
+	db, err := openDatabase(ctx, cfg, flowKind())
 	if err != nil {
 		return nil, err
 	}

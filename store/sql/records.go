@@ -38,7 +38,7 @@ func OpenRecords(ctx context.Context, cfg Config) (*Records, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := openDatabase(ctx, cfg.Dir, recordsKind())
+	db, err := openDatabase(ctx, cfg, recordsKind())
 	if err != nil {
 		return nil, err
 	}

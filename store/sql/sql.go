@@ -39,6 +39,9 @@ type Config struct {
 	Now func() time.Time
 	// Log receives the sweeper's failures. Nil: they are dropped.
 	Log *slog.Logger
+	// Committed hears of each transaction that was committed, or could not be: how long
+	// it took, and why not. It does not block. Nil: nobody is told.
+	Committed func(took time.Duration, err error)
 	// SweepEvery is how often Run sweeps. Default 10 s.
 	SweepEvery time.Duration
 }

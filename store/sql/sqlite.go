@@ -65,10 +65,10 @@ type database struct {
 	closed  error // set by closing
 }
 
-// openDatabase opens the file of k in dir, creates or migrates it, and starts
+// openDatabase opens the file of k in the folder of cfg, creates or migrates it, and starts
 // its writer.
-func openDatabase(ctx context.Context, dir string, k kind) (*database, error) {
-	path, err := privateFile(dir, k.name+".db")
+func openDatabase(ctx context.Context, cfg Config, k kind) (*database, error) {
+	path, err := privateFile(cfg.Dir, k.name+".db")
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func openDatabase(ctx context.Context, dir string, k kind) (*database, error) {
 	if d.conn, err = writeDB.Conn(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", k.name, err), writeDB.Close())
 	}
-	d.writer = newWriter(k.name, k.pace, d.conn)
+	d.writer = newWriter(k, d.conn, cfg)
 	if k.readers == 0 {
 		d.reader = newReader(d.conn, &d.writer.turn)
 		go d.loop()

@@ -43,6 +43,10 @@ type writer struct {
 	// locks) is shared by more of them. A lone caller is never kept waiting.
 	pace time.Duration
 
+	// now and committed, for figures; see Config.
+	now       func() time.Time
+	committed func(took time.Duration, err error)
+
 	turn sync.Mutex // held from begin to commit, so that who reads on conn never sees half a transaction
 
 	jobs  chan *job
@@ -60,13 +64,15 @@ type job struct {
 }
 
 // newWriter takes over conn. Its owner starts loop.
-func newWriter(name string, pace time.Duration, conn *sql.Conn) *writer {
+func newWriter(k kind, conn *sql.Conn, cfg Config) *writer {
 	return &writer{
 		conn:         conn,
-		pace:         pace,
+		pace:         k.pace,
+		now:          cfg.Now,
+		committed:    cfg.Committed,
 		stmts:        map[string]*sql.Stmt{},
-		beforeCommit: name + ".before-commit",
-		afterCommit:  name + ".after-commit",
+		beforeCommit: k.name + ".before-commit",
+		afterCommit:  k.name + ".after-commit",
 		jobs:         make(chan *job, maxQueue),
 		stop:         make(chan struct{}),
 		done:         make(chan struct{}),
@@ -107,6 +113,9 @@ func (w *writer) do(ctx context.Context, run func(*tx) error) error {
 		return ErrClosed // queued after the last batch: nothing has happened
 	}
 }
+
+// queued is how many jobs wait.
+func (w *writer) queued() int { return len(w.jobs) }
 
 // shut lets the jobs that are queued finish, ends the goroutine and waits for it.
 func (w *writer) shut() {
@@ -195,12 +204,14 @@ func (e *jobError) Unwrap() error { return e.err }
 // abandoned half way would leave its outcome unknown for the whole batch.
 func (w *writer) transact(batch []*job) error {
 	if w.broken != nil {
+		w.tell(w.now(), w.broken)
 		return w.broken
 	}
 	w.turn.Lock()
 	defer w.turn.Unlock()
-	t := &tx{w: w}
+	t, began := &tx{w: w}, w.now()
 	if _, err := t.exec(beginWrite); err != nil {
+		w.tell(began, err)
 		w.rollback() // in case an earlier rollback failed; a new transaction must start clean
 		return w.failed(fmt.Errorf("begin: %w", err))
 	}
@@ -210,11 +221,21 @@ func (w *writer) transact(batch []*job) error {
 			return &jobError{w.failed(err)}
 		}
 	}
-	if err := w.commit(t); err != nil {
+	err := w.commit(t)
+	w.tell(began, err)
+	if err != nil {
 		w.rollback()
 		return w.failed(fmt.Errorf("%w: commit: %w", ErrUnknownOutcome, err))
 	}
 	return nil
+}
+
+// tell reports a transaction that was committed or could not be. One that a job has
+// ended says nothing about the store.
+func (w *writer) tell(began time.Time, err error) {
+	if w.committed != nil {
+		w.committed(w.now().Sub(began), err)
+	}
 }
 
 // commit makes the transaction durable.

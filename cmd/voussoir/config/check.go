@@ -39,6 +39,7 @@ func (c *checker) all() {
 	c.top()
 	c.tls()
 	c.clientCertificates()
+	c.suspicious()
 	c.later()
 	c.registry()
 	for i := range c.f.Providers {
@@ -72,10 +73,7 @@ func (c *checker) top() {
 		c.add("issuer", "the issuer has a path, a trailing slash or a query", "issuer: "+u.Scheme+"://"+u.Host)
 	}
 	c.listener("listen", c.f.Listen)
-	c.listener("metrics_listen", c.f.MetricsListen)
-	if c.f.MetricsListen != "" && c.ok("metrics_listen") {
-		c.warn("metrics_listen", "metrics are not available in this version: nothing will listen here", "nothing, or leave it for later")
-	}
+	c.metrics()
 	if c.has("data") && strings.TrimSpace(c.f.Data) == "" {
 		c.add("data", "the folder has no name", "data: ./data")
 	}
@@ -93,7 +91,7 @@ func (c *checker) top() {
 // listener checks a listening address. In development it may be loopback only:
 // http, test secrets and private addresses must not be reachable from outside.
 func (c *checker) listener(path, address string) {
-	if !c.has(path) || !c.ok(path) || path == "metrics_listen" && address == "" {
+	if !c.has(path) || !c.ok(path) {
 		return
 	}
 	host, port, err := net.SplitHostPort(address)

@@ -27,9 +27,11 @@ func (c *checker) provider(i int) {
 	c.endpoints(p, path)
 	c.leaving(p, path)
 	c.credential(p, path)
+	c.protection(p, path)
 	c.provideScopes(p, path)
 	c.levels(p, path)
 	c.renamed(p, path)
+	c.identity(p, path)
 	c.listing(p, path)
 	if c.has(path+".userinfo.signed_response_alg") && p.UserInfo.SignedResponseAlg != "" && !p.UserInfo.Fetch {
 		c.add(path+".userinfo.signed_response_alg", "a signed userinfo answer is expected but never fetched", "fetch: true beside it, or remove it")
@@ -62,7 +64,7 @@ func identityClaims() []string {
 	var out []string
 	for _, k := range []protocol.Claim{
 		protocol.GivenName, protocol.FamilyName, protocol.PreferredUsername, protocol.Birthdate, protocol.Gender,
-		protocol.Birthplace, protocol.Birthcountry, protocol.Email,
+		protocol.Birthplace, protocol.Birthcountry, protocol.Email, address,
 	} {
 		out = append(out, string(k))
 	}
@@ -110,6 +112,12 @@ func (c *checker) credential(p *Provider, path string) {
 		if c.has(path + key) {
 			ways++
 		}
+	}
+	if p.byCertificate() && !p.PrivateKeyJWT {
+		if ways > 0 {
+			c.add(path+".token_endpoint_auth_method", "there is a secret too: one way only", "the certificate, or a secret")
+		}
+		return
 	}
 	if p.PrivateKeyJWT {
 		if ways > 0 {

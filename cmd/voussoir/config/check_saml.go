@@ -61,6 +61,7 @@ func (c *checker) samlProvider(p *Provider, path string) {
 		c.add(at, "without it no sign-in there is worth anything", "map: { \"urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport\": eidas1 }")
 	}
 	c.renamed(p, path)
+	c.identity(p, path)
 	c.samlMetadata(&p.SAML, path+".saml")
 	if at := path + ".saml.subject_attribute"; c.has(at) && c.ok(at) && (p.SAML.SubjectAttribute == "" || badScope(p.SAML.SubjectAttribute)) {
 		c.add(at, "this cannot be the name of an attribute", "its Name, such as urn:oasis:names:tc:SAML:attribute:pairwise-id, or remove the line")
@@ -113,7 +114,7 @@ func (c *checker) provideSAML(i int, hosts []string) SAMLProvider {
 	p, path := &c.f.Providers[i], index("providers", i)
 	base := c.f.Issuer + "/saml/" + p.ID
 	out := SAMLProvider{Position: i, Config: saml.Config{
-		ID: protocol.ProviderID(p.ID), Name: p.Name.text(), EntityID: p.Issuer, Civil: p.CivilIdentity,
+		ID: protocol.ProviderID(p.ID), Name: p.Name.text(), EntityID: p.Issuer,
 		OurEntityID: base + "/metadata", ACS: base + "/acs",
 		ACR:              saml.ACR{Max: protocol.ACR(p.ACR.Max), Map: map[string]protocol.ACR{}, Minimum: p.SAML.MinimumContext},
 		Attributes:       c.samlAttributes(p),
@@ -121,6 +122,8 @@ func (c *checker) provideSAML(i int, hosts []string) SAMLProvider {
 		AllowCBC:     strings.TrimSpace(p.SAML.CBCExceptionReason) != "",
 		ForeignHosts: foreignHosts(i, hosts), AllowHTTP: c.f.Development, MetadataURL: p.SAML.MetadataURL,
 	}}
+	out.Schema.Civil, out.Schema.Required, out.Schema.Optional = p.CivilIdentity, words[protocol.Claim](p.Identity.Required), c.optional(p, path)
+	out.Schema.Latin, out.Schema.WholeDates = p.Identity.Letters == "latin", p.Identity.WholeBirthdates
 	for _, class := range slices.Sorted(maps.Keys(p.ACR.Map)) {
 		out.ACR.Map[class] = protocol.ACR(p.ACR.Map[class])
 	}

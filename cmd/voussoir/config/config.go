@@ -24,8 +24,12 @@ type File struct {
 	// ClientCertificates lets services prove themselves by certificates, and have
 	// tokens bound to them (RFC 8705). Default: no certificate is asked for or read.
 	ClientCertificates ClientCertificates `yaml:"client_certificates"`
-	// MetricsListen is the address and port for metrics. Not served in this
-	// version. Default: none.
+	// SuspiciousContext has a person sign in more securely where a proxy in front warns of
+	// her request. Default: nobody warns.
+	SuspiciousContext SuspiciousContext `yaml:"suspicious_context"`
+	// MetricsListen is the address and port of /metrics, for Prometheus (docs/metrics.md).
+	// Whoever reaches it may read the figures. A port alone (:9090) is one of loopback.
+	// Needs a restart. Default: none, and nothing listens.
 	MetricsListen string `yaml:"metrics_listen" eg:"127.0.0.1:9090"`
 	// Development allows what a test on one machine needs: http, loopback
 	// providers and inline secrets. Default false.
@@ -162,12 +166,27 @@ type Provider struct {
 	ClientSecretFile string `yaml:"client_secret_file" eg:"secrets/tax"`
 	// ClientSecretEnv names the environment variable that holds our secret.
 	ClientSecretEnv string `yaml:"client_secret_env" eg:"VOUSSOIR_TAX_SECRET"`
-	// TokenEndpointAuthMethod is how the secret is sent. Default
-	// client_secret_basic.
-	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post" eg:"client_secret_basic"`
+	// TokenEndpointAuthMethod is how the secret is sent, or that client_certificate
+	// takes its place (RFC 8705). Default client_secret_basic.
+	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=tls_client_auth,enum=self_signed_tls_client_auth" eg:"client_secret_basic"`
 	// PrivateKeyJWT signs our requests to the token endpoint with our own key
 	// (published at /jwks/providers) in place of a secret. Default false.
 	PrivateKeyJWT bool `yaml:"private_key_jwt" eg:"true"`
+	// ClientCertificate is shown to the provider in every TLS handshake. Default: none.
+	ClientCertificate ClientCertificate `yaml:"client_certificate"`
+	// PAR: requests are pushed to the provider (RFC 9126), so that the browser carries
+	// a reference only: auto where its metadata offers it, require or off. Default auto.
+	PAR string `yaml:"par" jsonschema:"enum=auto,enum=require,enum=off" eg:"auto"`
+	// PushedAuthorizationRequestEndpoint is used with authorization_endpoint. Default:
+	// discovered, or none.
+	PushedAuthorizationRequestEndpoint string `yaml:"pushed_authorization_request_endpoint" eg:"https://idp.example/par"`
+	// DPoP: access tokens are bound to a key of ours (RFC 9449): auto where its metadata
+	// offers it, require or off. Default auto; with authorization_endpoint off.
+	DPoP string `yaml:"dpop" jsonschema:"enum=auto,enum=require,enum=off" eg:"auto"`
+	// IDTokenEncryptedResponseAlg: its ID tokens come signed and then encrypted to our
+	// key at /jwks/providers that says use: enc, with A256GCM, and no other way. A new
+	// algorithm needs a restart. Default "": in clear, under TLS.
+	IDTokenEncryptedResponseAlg string `yaml:"id_token_encrypted_response_alg" jsonschema:"enum=,enum=ECDH-ES,enum=RSA-OAEP-256" eg:"ECDH-ES"`
 	// Scopes are what we ask for; openid is always among them. Default [openid].
 	Scopes []string `yaml:"scopes" eg:"[openid, profile, birth, email]"`
 	// IDTokenSignedResponseAlg is the one algorithm that we accept on its ID
@@ -184,6 +203,9 @@ type Provider struct {
 	// date, gender, place and country of birth). Without it a person is known by
 	// her account there only. Default false.
 	CivilIdentity bool `yaml:"civil_identity" eg:"true"`
+	// Identity says what it sends of a person, beyond civil_identity
+	// (docs/identity-quality.md).
+	Identity ProviderIdentity `yaml:"identity"`
 	// ISSParameter, with authorization_endpoint: its authorization responses carry
 	// iss (RFC 9207), and one without is refused. Default false; with discovery its
 	// metadata says so.
@@ -239,6 +261,25 @@ type ProviderSAML struct {
 	MinimumContext bool `yaml:"minimum_context" eg:"true"`
 }
 
+// ProviderIdentity is what one provider owes us of a person, beyond civil_identity.
+type ProviderIdentity struct {
+	// Required are claims without which a sign-in there is refused, beside the six of
+	// civil_identity, by our names. Default [].
+	Required []string `yaml:"required" eg:"[email]"`
+	// Optional are claims that are taken from it where they hold, and left out where
+	// not. What is in neither list is never looked at. Default: what its scopes ask for
+	// and what is in claims; all, if one of the scopes means nothing to us or openid is
+	// the only one, and with saml.
+	Optional []string `yaml:"optional" eg:"[preferred_username, email, email_verified]"`
+	// Letters is latin for a provider that writes names in Latin letters only, as the
+	// French civil registry does: a name with others is refused. Default any: one
+	// script in a name, whichever.
+	Letters string `yaml:"letters" jsonschema:"enum=any,enum=latin" eg:"latin"`
+	// WholeBirthdates refuses birth dates without the day or the month (-00), for a
+	// provider that knows them of everybody. Default false.
+	WholeBirthdates bool `yaml:"whole_birthdates" eg:"true"`
+}
+
 // UserInfo says how claims are fetched from a provider.
 type UserInfo struct {
 	// Fetch asks the userinfo endpoint. Default false: the ID token has the claims.
@@ -246,6 +287,9 @@ type UserInfo struct {
 	// SignedResponseAlg is the one algorithm accepted on a signed userinfo answer.
 	// Default "": plain JSON.
 	SignedResponseAlg string `yaml:"signed_response_alg" jsonschema:"enum=,enum=ES256,enum=ES384,enum=ES512,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
+	// EncryptedResponseAlg: signed answers come encrypted to our key, as
+	// id_token_encrypted_response_alg says. Default "": in clear, under TLS.
+	EncryptedResponseAlg string `yaml:"encrypted_response_alg" jsonschema:"enum=,enum=ECDH-ES,enum=RSA-OAEP-256" eg:"ECDH-ES"`
 }
 
 // ProviderACR reads a provider's levels.
@@ -259,228 +303,10 @@ type ProviderACR struct {
 	// Default is the level of a sign-in whose ID token says none. Default "": no
 	// level, so it is refused.
 	Default string `yaml:"default" jsonschema:"enum=,enum=eidas1,enum=eidas2,enum=eidas3" eg:"eidas1"`
-}
-
-// Client is one service.
-type Client struct {
-	// ID is its client_id: 1 to 64 of letters, digits and -._~. Required, never
-	// reused.
-	ID string `yaml:"id" jsonschema:"required" eg:"city-library"`
-	// Name is what people read on the choice and consent pages. Required.
-	Name Text `yaml:"name" jsonschema:"required" eg:"{ fr: \"Médiathèque\", en: \"City library\" }"`
-	// RedirectURIs are where answers may go, compared byte for byte: https, or
-	// loopback http with development: true. At least one.
-	RedirectURIs []string `yaml:"redirect_uris" jsonschema:"required" eg:"[https://service.example/callback]"`
-	// PostLogoutRedirectURIs are where a person may be sent after logging out, compared
-	// byte for byte (docs/logout.md). Default [].
-	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris" eg:"[https://service.example/]"`
-	// Profile is a whole set of rules by one name: franceconnect takes what a service
-	// of FranceConnect v2 sends, fapi2 demands what the FAPI 2.0 Security Profile does
-	// (docs/profiles.md). What contradicts it is refused. Default standard.
-	Profile string `yaml:"profile" jsonschema:"enum=standard,enum=franceconnect,enum=fapi2" eg:"standard"`
-	// ApplicationType is native for an app on the person's own device (RFC 8252): its
-	// redirect URIs may be http on 127.0.0.1 or [::1], where every port holds, or of a
-	// scheme such as com.example.app. Default web.
-	ApplicationType string `yaml:"application_type" jsonschema:"enum=web,enum=native" eg:"web"`
-	// AuthorizationDetailsTypes are the types of authorization details (RFC 9396) that
-	// it may ask for. This version has none. Default [].
-	AuthorizationDetailsTypes []string `yaml:"authorization_details_types" eg:"[]"`
-	// FrontChannelLogoutURI is a page of the service that a hidden frame in the
-	// person's browser loads when her session ends, with iss and sid; on the scheme,
-	// host and port of one of its redirect URIs. Default "": none.
-	FrontChannelLogoutURI string `yaml:"frontchannel_logout_uri" eg:"https://service.example/logged-out"`
-	// BackChannelLogoutURI is where we post a signed logout token when a session ends.
-	// Default "": the service is not told.
-	BackChannelLogoutURI string `yaml:"backchannel_logout_uri" eg:"https://service.example/backchannel-logout"`
-	// BackChannelLogoutSessionRequired: the service needs sid in the logout token. It
-	// is always there, and false changes nothing. Default false.
-	BackChannelLogoutSessionRequired bool `yaml:"backchannel_logout_session_required" eg:"true"`
-	// TokenEndpointAuthMethod is how the service proves itself, and the only way
-	// accepted; none is for programs that can keep no secret, in browsers and on
-	// people's devices. Default client_secret_basic, or what its profile says.
-	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" jsonschema:"enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt,enum=tls_client_auth,enum=self_signed_tls_client_auth,enum=none" eg:"client_secret_basic"`
-	// TokenEndpointAuthSigningAlg is the algorithm of its client assertions, with
-	// private_key_jwt. Default ES256.
-	TokenEndpointAuthSigningAlg string `yaml:"token_endpoint_auth_signing_alg" jsonschema:"enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
-	// ClientSecretSHA256 is the SHA-256 of its secret in hex (of a random secret of
-	// at least 32 bytes), or a list of them while a secret is being changed.
-	ClientSecretSHA256 OneOrMore `yaml:"client_secret_sha256" secret:"true" eg:"\"64 hex digits, from: printf %s THE_SECRET | sha256sum\""`
-	// JWKS holds its public keys: for private_key_jwt and self_signed_tls_client_auth,
-	// for request objects and to encrypt to. Default: none.
-	JWKS Raw `yaml:"jwks" secret:"true" eg:"{ keys: [ … ] }"`
-	// JWKSURI is where its public keys are, in place of jwks. Default "".
-	JWKSURI string `yaml:"jwks_uri" eg:"https://service.example/jwks"`
-	// TLSClientAuthSubjectDN is the subject of its certificate, with tls_client_auth:
-	// as RFC 4514 writes it, compared byte for byte. One of the five names. Default "".
-	TLSClientAuthSubjectDN string `yaml:"tls_client_auth_subject_dn" eg:"\"CN=library,O=City of Lyon,C=FR\""`
-	// TLSClientAuthSANDNS is a host name in its certificate, in place of the subject.
-	// Default "".
-	TLSClientAuthSANDNS string `yaml:"tls_client_auth_san_dns" eg:"library.example"`
-	// TLSClientAuthSANURI is an address in its certificate, likewise. Default "".
-	TLSClientAuthSANURI string `yaml:"tls_client_auth_san_uri" eg:"https://library.example/broker"`
-	// TLSClientAuthSANIP is an IP address in its certificate, likewise. Default "".
-	TLSClientAuthSANIP string `yaml:"tls_client_auth_san_ip" eg:"192.0.2.1"`
-	// TLSClientAuthSANEmail is a mailbox in its certificate, likewise. Default "".
-	TLSClientAuthSANEmail string `yaml:"tls_client_auth_san_email" eg:"broker@library.example"`
-	// CertificateBoundAccessTokens: it gets access tokens only with a client
-	// certificate, and only that certificate opens userinfo with them (RFC 8705 section
-	// 3). It may prove itself by another method. Default false.
-	CertificateBoundAccessTokens bool `yaml:"tls_client_certificate_bound_access_tokens" eg:"true"`
-	// Sector decides which services see the same subject for a person: those of
-	// one sector do. Default: the host of its redirect URIs.
-	Sector string `yaml:"sector" eg:"service.example"`
-	// Policy is the id of the policy that says what it may receive. Required.
-	Policy string `yaml:"policy" jsonschema:"required" eg:"library"`
-	// RequirePKCE: an authorization request needs a code_challenge (RFC 7636,
-	// S256). Default true; false needs an exception_reason.
-	RequirePKCE *bool `yaml:"require_pkce" eg:"true"`
-	// RequireNonce: an authorization request needs a nonce. Default true; false
-	// needs an exception_reason.
-	RequireNonce *bool `yaml:"require_nonce" eg:"true"`
-	// RequireState: an authorization request needs a state. Default true; false
-	// needs an exception_reason.
-	RequireState *bool `yaml:"require_state" eg:"true"`
-	// ExceptionReason says why one of the three above is false, and until when; what
-	// its profile switches off needs none. Default "".
-	ExceptionReason string `yaml:"exception_reason" eg:"\"their library knows no PKCE; until 2027-06\""`
-	// AllowedOrigins are the websites whose programs may call /token, /userinfo,
-	// /revoke and /par for it from a browser (CORS, never with credentials): exact
-	// origins. A redirect URI allows none. Default [].
-	AllowedOrigins []string `yaml:"allowed_origins" eg:"[https://app.example]"`
-	// RequirePAR: its authorization requests must be pushed to /par (RFC 9126). Every
-	// client may push them. Default false.
-	RequirePAR bool `yaml:"require_par" eg:"false"`
-	// RequestObjectSigningAlg is the algorithm of its signed request objects (RFC
-	// 9101), whose keys are in jwks or jwks_uri. Default "": it sends none.
-	RequestObjectSigningAlg string `yaml:"request_object_signing_alg" jsonschema:"enum=,enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
-	// RequireSignedRequestObject: every authorization request must be a signed
-	// request object, with nbf. Default false.
-	RequireSignedRequestObject bool `yaml:"require_signed_request_object" eg:"false"`
-	// AuthorizationSignedResponseAlg signs the answers that it asks for with
-	// response_mode jwt, query.jwt or form_post.jwt (JARM). Default "": it may not.
-	AuthorizationSignedResponseAlg string `yaml:"authorization_signed_response_alg" jsonschema:"enum=,enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
-	// Resources are the APIs where it may ask to use its access tokens, by the
-	// resource parameter (RFC 8707), compared byte for byte. A token that names some is
-	// for these only; to read userinfo with it too, our /userinfo must be one of them.
-	// Default [].
-	Resources []string `yaml:"resources" eg:"[https://api.example/]"`
-	// DPoPBoundAccessTokens: it gets no token without a DPoP proof (RFC 9449), and its
-	// access tokens are of use with that key only. A proof binds the tokens of every
-	// other client too. Default false.
-	DPoPBoundAccessTokens bool `yaml:"dpop_bound_access_tokens" eg:"false"`
-	// IDTokenSignedResponseAlg signs its ID tokens. RS256 only where the service
-	// cannot do better. Default ES256.
-	IDTokenSignedResponseAlg string `yaml:"id_token_signed_response_alg" jsonschema:"enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
-	// IDTokenEncryptedResponseAlg encrypts its ID tokens, once
-	// signed, to its key in jwks or jwks_uri that says use: enc. Default "": in clear,
-	// under TLS.
-	IDTokenEncryptedResponseAlg string `yaml:"id_token_encrypted_response_alg" jsonschema:"enum=,enum=ECDH-ES,enum=RSA-OAEP-256" eg:"ECDH-ES"`
-	// IDTokenEncryptedResponseEnc is the content encryption that goes with it. Default
-	// A256GCM.
-	IDTokenEncryptedResponseEnc string `yaml:"id_token_encrypted_response_enc" jsonschema:"enum=,enum=A256GCM" eg:"A256GCM"`
-	// UserInfoSignedResponseAlg signs what it gets from userinfo, as a JWT. Default
-	// "": plain JSON; with profile: franceconnect ES256.
-	UserInfoSignedResponseAlg string `yaml:"userinfo_signed_response_alg" jsonschema:"enum=,enum=ES256,enum=EdDSA,enum=PS256,enum=RS256" eg:"ES256"`
-	// UserInfoEncryptedResponseAlg encrypts what it gets from userinfo, once
-	// signed, to its key in jwks or jwks_uri that says use: enc. Default "": in clear,
-	// under TLS.
-	UserInfoEncryptedResponseAlg string `yaml:"userinfo_encrypted_response_alg" jsonschema:"enum=,enum=ECDH-ES,enum=RSA-OAEP-256" eg:"ECDH-ES"`
-	// UserInfoEncryptedResponseEnc is the content encryption that goes with it. Default
-	// A256GCM.
-	UserInfoEncryptedResponseEnc string `yaml:"userinfo_encrypted_response_enc" jsonschema:"enum=,enum=A256GCM" eg:"A256GCM"`
-	// AccessTokenLifetime is how long its access tokens live, ISO 8601, at most
-	// PT1H. Default PT60S.
-	AccessTokenLifetime string `yaml:"access_token_lifetime" eg:"PT60S"`
-	// AccessTokenFormat is opaque or jwt (RFC 9068). A JWT can be verified without
-	// asking us, until it expires and even if it is revoked; and whoever is shown it
-	// reads the person's subject at this service. Default opaque.
-	AccessTokenFormat string `yaml:"access_token_format" jsonschema:"enum=opaque,enum=jwt" eg:"opaque"`
-	// RefreshTokens lets it come back while the person is away, if it asks for
-	// offline_access and she agrees. Default: it may not.
-	RefreshTokens RefreshTokens `yaml:"refresh_tokens" eg:"{ idle: P30D, max: P180D }"`
-	// IdPHints are the providers that it may name in idp_hint. Default []: none.
-	IdPHints []string `yaml:"idp_hints" eg:"[tax]"`
-	// Scopes are the scopes that it may ask for. Default []: every one that we know.
-	Scopes []string `yaml:"scopes" eg:"[openid, given_name]"`
-	// IDTokenClaims are the claims, of those that its policy allows, that are also
-	// in the ID token. Default []: claims are in userinfo only.
-	IDTokenClaims []string `yaml:"id_token_claims" eg:"[age_over_18]"`
-}
-
-// RefreshTokens says for how long a service may come back while the person is away.
-type RefreshTokens struct {
-	// Max is for how long in all, from the sign-in, ISO 8601 in days and hours, at most
-	// P366D: she reads the day on which it ends. Required with refresh_tokens.
-	Max string `yaml:"max" eg:"P180D"`
-	// Idle is how long a refresh token may lie unused, at most max. Default P30D, or
-	// max if that is less.
-	Idle string `yaml:"idle" eg:"P30D"`
-	// Rotation: each use gives a new token, and a used one that comes again ends them
-	// all. Default true. false is for a service that proves itself and cannot be sure to
-	// keep each answer, or that FAPI 2.0 applies to; it needs a reason.
-	Rotation *bool `yaml:"rotation" eg:"true"`
-	// Reason says why rotation is false. Default "".
-	Reason string `yaml:"reason" eg:"\"FAPI 2.0 Security Profile 5.3.2.1: no rotation\""`
-}
-
-// Policy says what services may receive, why, and from whom.
-type Policy struct {
-	// ID is its name for clients: 1 to 64 of letters, digits and -._~. Required.
-	ID string `yaml:"id" jsonschema:"required" eg:"library"`
-	// Version is a whole number, 1 or more. Raise it with each change: people are
-	// then asked anew. Required.
-	Version int `yaml:"version" jsonschema:"required" eg:"1"`
-	// Purpose completes the sentence "to …" on the consent page. Required.
-	Purpose Text `yaml:"purpose" jsonschema:"required" eg:"{ fr: \"Ouvrir votre compte\", en: \"Open your account\" }"`
-	// LegalBasis is the ground of article 6(1) GDPR: consent asks the person, the
-	// others inform her. Required.
-	LegalBasis string `yaml:"legal_basis" jsonschema:"required,enum=consent,enum=public_task,enum=legal_obligation" eg:"consent"`
-	// Retention is how long the service keeps the data, ISO 8601, shown to the
-	// person. Default "": not said.
-	Retention string `yaml:"retention" eg:"P1Y"`
-	// MinACR is the weakest level that will do. Default eidas1.
-	MinACR string `yaml:"min_acr" jsonschema:"enum=eidas1,enum=eidas2,enum=eidas3" eg:"eidas1"`
-	// Providers says which identity providers may be used.
-	Providers Allow `yaml:"providers"`
-	// Claims are what may be released; nothing else ever is. Default []: only sub.
-	Claims []ClaimRule `yaml:"claims" eg:"[{ name: given_name, required: true }]"`
-	// Conditions narrow what may be released, by facts of the sign-in
-	// (docs/policies.md). Default [].
-	Conditions []Condition `yaml:"conditions" eg:"[{ id: adults, when: \"!person.age_over(18)\", then: deny, reason: { en: … } }]"`
-	// Accepted answers warnings about this policy with a written reason. Default [].
-	Accepted []Acceptance `yaml:"accepted" eg:"[{ remark: all-required, reason: \"a loan needs both\" }]"`
-	// Tests are cases that voussoir policy test decides: facts, and what is expected.
-	// Default [].
-	Tests []PolicyTest `yaml:"tests" eg:"[{ name: \"asks the first time\", want: { rule: first-time } }]"`
-	// Registry is whether the civil registry has to confirm an identity before anything
-	// of it leaves: require; prefer, which lets those pass whom it confirmed before while it
-	// does not answer; or off. Default require if there is a registry and the policy
-	// releases anything of the civil identity, ages included; otherwise off.
-	Registry string `yaml:"registry" jsonschema:"enum=require,enum=prefer,enum=off" eg:"prefer"`
-	// RegistryGrace is for how long the registry's word lets a person pass while it
-	// does not answer, with prefer: ISO 8601 in years, months or days, at most P1Y. Default
-	// P30D.
-	RegistryGrace string `yaml:"registry_grace" eg:"P30D"`
-	// ConsentValidity is how long an answer is remembered, ISO 8601 in years,
-	// months or days. Default PT0S: ask each time.
-	ConsentValidity string `yaml:"consent_validity" eg:"P1Y"`
-}
-
-// Allow says which providers may be used.
-type Allow struct {
-	// Allow lists provider ids. Default []: all of them.
-	Allow []string `yaml:"allow" eg:"[tax]"`
-	// Deny lists provider ids that may not be used. Default [].
-	Deny []string `yaml:"deny" eg:"[city]"`
-}
-
-// ClaimRule allows one claim.
-type ClaimRule struct {
-	// Name is the claim. Required.
-	Name string `yaml:"name" jsonschema:"required" eg:"given_name"`
-	// Required: the service cannot work without it, so there is no checkbox.
-	// Default false.
-	Required bool `yaml:"required" eg:"true"`
+	// Request is how a level is asked for: acr_values, which a provider may ignore, or
+	// essential, by the claims parameter, where it must reach it or refuse. What comes
+	// back is checked in either case. Default acr_values.
+	Request string `yaml:"request" jsonschema:"enum=acr_values,enum=essential" eg:"acr_values"`
 }
 
 // OneOrMore is a text, or a list of texts.

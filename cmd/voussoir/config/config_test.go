@@ -93,7 +93,10 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 		Scopes:      []string{"openid", "profile", "birth", "email"},
 		RedirectURI: "https://id.example.org/callback/tax", IDTokenSigningAlg: "ES256", UserInfo: oidc.UserInfo{Fetch: true},
 		ACR:    oidc.ACR{Max: protocol.EIDAS1, Map: map[string]protocol.ACR{"urn:tax:password": protocol.EIDAS1}},
-		Claims: map[string]string{}, Civil: true, Relay: true, ForeignHosts: []string{"id.example.org", "login.city.example"},
+		Claims: map[string]string{}, Relay: true, ForeignHosts: []string{"id.example.org", "login.city.example"},
+	}
+	tax.Schema.Civil, tax.Schema.Optional = true, []protocol.Claim{
+		"given_name", "family_name", "birthdate", "gender", "preferred_username", "birthplace", "birthcountry", "email", "email_verified",
 	}
 	if !reflect.DeepEqual(got.Providers[0], tax) {
 		t.Errorf("provider = %+v, want %+v", got.Providers[0], tax)

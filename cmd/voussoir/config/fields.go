@@ -79,5 +79,5 @@ var elsewhere = map[string]struct{ instead, covers string }{
 	"File.base_url":             {"issuer: https://id.example.org", "issuer"},
 	"File.url":                  {"issuer: https://id.example.org", "issuer"},
 	"File.port":                 {"listen: 127.0.0.1:8080", "listen"},
-	"File.trusted_proxies":      {"client_certificates: { trusted_proxies: [10.0.0.7/32] }; other forwarded headers are never believed", ""},
+	"File.trusted_proxies":      {"client_certificates: { trusted_proxies: [10.0.0.7/32] }, or the same in suspicious_context; other forwarded headers are never believed", ""},
 }

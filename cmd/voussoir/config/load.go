@@ -27,6 +27,7 @@ type Loaded struct {
 	Warnings    Problems
 	Issuer      string
 	Listen      string
+	Metrics     string // address of the metrics; "": none
 	Development bool
 	Data        string // absolute path
 	KeysSecret  []byte // 32 bytes; nil: made in the data folder on the first start
@@ -41,6 +42,7 @@ type Loaded struct {
 	PolicyCount int
 
 	TLS                *tls.Certificate   // of our own listener; nil: it speaks http
+	Suspicious         *Suspicious        // nil: no proxy warns
 	ClientCertificates *CertificateSource // nil: none are asked for or read
 	Registry           *CivilRegistry     // nil: none
 	Initial            []Initial          // tokens with which services register
@@ -122,12 +124,13 @@ func fill(s *string, value string) {
 // the result is not used.
 func (c *checker) load() *Loaded {
 	out := &Loaded{
-		Issuer: c.f.Issuer, Listen: c.f.Listen, Development: c.f.Development, Private: c.f.AllowPrivateAddresses || c.f.Development,
+		Issuer: c.f.Issuer, Listen: c.f.Listen, Metrics: loopbackPort(c.f.MetricsListen), Development: c.f.Development, Private: c.f.AllowPrivateAddresses || c.f.Development,
 		Data:       c.resolve(c.f.Data),
 		KeysSecret: c.keysSecret(),
 		KeysSigner: c.f.Keys.Signer.Socket,
 	}
 	out.Registry = c.loadRegistry()
+	out.Suspicious = c.loadSuspicious()
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	hosts := c.issuerHosts()
 	for i := range c.f.Providers {
@@ -163,27 +166,37 @@ func (c *checker) provide(i int, hosts []string) oidc.Config {
 	p, path := &c.f.Providers[i], index("providers", i)
 	out := oidc.Config{
 		ID: protocol.ProviderID(p.ID), Name: p.Name.text(), Issuer: p.Issuer,
-		ClientID: p.ClientID, Scopes: p.Scopes, RedirectURI: c.f.Issuer + "/callback/" + p.ID, Civil: p.CivilIdentity,
+		ClientID: p.ClientID, Scopes: p.Scopes, RedirectURI: c.f.Issuer + "/callback/" + p.ID,
 		AuthMethod: oidc.ClientSecretBasic, IDTokenSigningAlg: p.IDTokenSignedResponseAlg,
-		UserInfo: oidc.UserInfo{Fetch: p.UserInfo.Fetch, SigningAlg: p.UserInfo.SignedResponseAlg},
+		UserInfo:             oidc.UserInfo{Fetch: p.UserInfo.Fetch, SigningAlg: p.UserInfo.SignedResponseAlg, EncryptionAlg: p.UserInfo.EncryptedResponseAlg},
+		IDTokenEncryptionAlg: p.IDTokenEncryptedResponseAlg, PAR: offer(p.PAR), DPoP: offer(p.DPoP),
+		Certificate: c.loadCertificate(p, path+".client_certificate"),
 		ACR: oidc.ACR{
 			Max: protocol.ACR(p.ACR.Max), Default: protocol.ACR(p.ACR.Default), Map: map[string]protocol.ACR{},
+			Essential: p.ACR.Request == "essential",
 		},
 		Claims: map[string]string{}, ForeignHosts: foreignHosts(i, hosts), AllowHTTP: c.f.Development,
 	}
+	out.Schema.Civil, out.Schema.Required, out.Schema.Optional = p.CivilIdentity, words[protocol.Claim](p.Identity.Required), c.optional(p, path)
+	out.Schema.Latin, out.Schema.WholeDates = p.Identity.Letters == "latin", p.Identity.WholeBirthdates
 	if p.AuthorizationEndpoint != "" {
 		out.Endpoints = &oidc.Endpoints{
 			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, UserInfo: p.UserInfoEndpoint,
 			JWKS: p.JWKSURI, EndSession: p.EndSessionEndpoint, IssParameter: p.ISSParameter,
+			Pushed: p.PushedAuthorizationRequestEndpoint,
 		}
 	}
 	out.Relay = p.Logout != "off"
 	if p.TokenEndpointAuthMethod != "" {
 		out.AuthMethod = oidc.AuthMethod(p.TokenEndpointAuthMethod)
 	}
-	if p.PrivateKeyJWT {
+	switch {
+	case p.PrivateKeyJWT:
 		out.AuthMethod = oidc.PrivateKeyJWT
-	} else if out.ClientSecret = p.ClientSecret; out.ClientSecret == "" {
+	case p.byCertificate():
+	case p.ClientSecret != "":
+		out.ClientSecret = p.ClientSecret
+	default:
 		out.ClientSecret = string(c.secret(path+".client_secret_file", p.ClientSecretFile, p.ClientSecretEnv))
 	}
 	for theirs, ours := range p.ACR.Map {
@@ -193,6 +206,14 @@ func (c *checker) provide(i int, hosts []string) oidc.Config {
 		out.Claims[theirs] = ours
 	}
 	return out
+}
+
+// offer reads auto, require and off.
+func offer(s string) oidc.Offer {
+	if s == "auto" {
+		return oidc.Auto
+	}
+	return oidc.Offer(s)
 }
 
 // issuerHosts are the hosts of our own issuer and of each provider, "" where there is
@@ -244,7 +265,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
 	out.RefreshIdle, out.RefreshMax, out.KeepRefreshToken = k.RefreshTokens.durations()
-	out.DPoPBound = k.DPoPBoundAccessTokens
+	out.DPoPBound, out.NoSingleSignOn = k.DPoPBoundAccessTokens, !on(k.SingleSignOn)
 	if out.Sector == "" {
 		out.Sector = clients.Sector(k.RedirectURIs)
 	}

@@ -46,6 +46,9 @@ type Facts struct {
 	At string `yaml:"at" eg:"2026-01-15T11:00:00Z"`
 	// Prompt is consent where the service wants her to be asked. Default "".
 	Prompt string `yaml:"prompt" jsonschema:"enum=,enum=consent" eg:"consent"`
+	// AnotherPerson is whether somebody else was signed in at this browser until now.
+	// Default false.
+	AnotherPerson bool `yaml:"another_person" eg:"true"`
 	// Answered are the claims that she agreed to before, all of the policy having been
 	// shown to her, under this version of it. Default: she has not answered before.
 	Answered []string `yaml:"answered" eg:"[given_name]"`
@@ -164,7 +167,7 @@ func (l *Loaded) FactsFor(file string, data []byte, id protocol.ClientID) (polic
 
 // facts completes what f leaves out.
 func (l *Loaded) facts(p *Policy, f Facts) policies.Facts {
-	out := policies.Facts{ACR: protocol.ACR(f.ACR), Provider: protocol.ProviderID(f.Provider), Now: usualTime}
+	out := policies.Facts{ACR: protocol.ACR(f.ACR), Provider: protocol.ProviderID(f.Provider), Switched: f.AnotherPerson, Now: usualTime}
 	out.Client = l.serviceOf(p, f.Client)
 	all := make([]protocol.Claim, len(p.Claims))
 	for i, r := range p.Claims {
