@@ -1,28 +1,28 @@
 package cog
 
-import "strings"
+import (
+	_ "embed"
+	"strings"
+)
+
+// postal has one line for each postal code, sorted: the code and, after a tab, the
+// codes of the places in communes that have it.
+//
+//go:embed postal.txt
+var postal string
 
 // ByPostalCode returns the communes of today, and the arrondissements, that have
-// this postal code; none when there is no such one. It goes through the table, a
-// fraction of a millisecond.
+// this postal code; none when there is no such one.
 func ByPostalCode(code string) []Place {
-	if len(code) != 5 || !digits(code) {
+	_, places, found := strings.Cut(find(postal, code), "\t")
+	if !found {
 		return nil
 	}
 	var out []Place
-	for at := 0; ; {
-		i := strings.Index(communes[at:], code)
-		if i < 0 {
-			return out
+	for place := range strings.SplitSeq(places, ",") {
+		if p, ok := Lookup(place); ok {
+			out = append(out, p)
 		}
-		line := lineAt(communes, at+i)
-		if p, ok := Lookup(line[:5]); ok && (len(out) == 0 || out[len(out)-1].Code != p.Code) {
-			for _, c := range p.PostalCodes {
-				if c == code {
-					out = append(out, p)
-				}
-			}
-		}
-		at += i + len(code)
 	}
+	return out
 }

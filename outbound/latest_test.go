@@ -224,6 +224,7 @@ func TestLatest_NobodyWaitsForAValueThatIsFetchedAhead(t *testing.T) {
 			t.Errorf("somebody waited %s for a refresh", waited)
 		}
 		time.Sleep(3 * time.Second)
+		synctest.Wait() // the refresh ends at this very moment
 		expect(t, l, 2, nil)
 		if n := s.calls.Load(); n != 2 {
 			t.Errorf("%d fetches, want 2", n)
