@@ -47,6 +47,8 @@ func (id Identity) Value(c protocol.Claim) (any, bool) {
 		return id.ageOver(16)
 	case protocol.AgeOver18:
 		return id.ageOver(18)
+	case protocol.ResidentOfRegion, protocol.ResidentOfDepartement, protocol.ResidentOfCommune:
+		return unlessEmpty(id.Residence.code(c))
 	case protocol.IdPGivenName:
 		return unlessEmpty(id.said().GivenName)
 	case protocol.IdPFamilyName:

@@ -17,11 +17,48 @@ type Residence string
 // Areas are the codes of the commune, of its département and of its region; all
 // empty where the commune is not known.
 func (r Residence) Areas() (commune, departement, region string) {
+	if r == "" {
+		return "", "", ""
+	}
 	p, ok := cog.Lookup(string(r))
 	if !ok || p.Kind != cog.Commune {
 		return "", "", ""
 	}
 	return p.Code, p.Departement, p.Region
+}
+
+// code is the value of a claim of residence; "" where the commune is not known.
+func (r Residence) code(c protocol.Claim) string {
+	commune, departement, region := r.Areas()
+	switch c {
+	case protocol.ResidentOfRegion:
+		return region
+	case protocol.ResidentOfDepartement:
+		return departement
+	case protocol.ResidentOfCommune:
+		return commune
+	}
+	return ""
+}
+
+// PlaceName is the name of the place that a claim of residence has the code of; ""
+// for other claims, and for codes that no place has.
+func PlaceName(c protocol.Claim, code string) string {
+	switch c {
+	case protocol.ResidentOfRegion:
+		name, _ := cog.Region(code)
+		return name
+	case protocol.ResidentOfDepartement:
+		if name, _, ok := cog.Departement(code); ok {
+			return name
+		}
+		name, _ := cog.Region(code) // a collectivity overseas is its own
+		return name
+	case protocol.ResidentOfCommune:
+		p, _ := cog.Lookup(code)
+		return p.Name
+	}
+	return ""
 }
 
 // AddressClaim is the claim in which OpenID Connect providers say where a person

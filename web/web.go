@@ -140,8 +140,9 @@ type ConsentPage struct {
 // The page words it (dates, genders, yes and no).
 type ClaimValue struct {
 	Claim    protocol.Claim
-	Value    any  // string, bool or []string
-	Verified bool // for email: the provider vouches for it
+	Value    any    // string, bool or []string
+	Verified bool   // for email: the provider vouches for it
+	Place    string // of a claim of residence: the name of the place that Value is the code of
 }
 
 // FormPostPage is the form_post response mode: a form that the person submits

@@ -11,7 +11,11 @@ import (
 const emailVerified = "email_verified"
 
 // address is where a person lives, of which only the commune is kept.
-const address = "address"
+const (
+	address    = "address"
+	postalCode = "postal_code" // its parts, which are attributes of a SAML provider
+	locality   = "locality"
+)
 
 // identity: each claim once, and none that can never come.
 func (c *checker) identity(p *Provider, path string) {
@@ -57,10 +61,23 @@ func (c *checker) claimsOnce(path string, claims []string, taken map[string]stri
 	}
 }
 
+// addressParts: a postal code alone is no place, and a name alone may be many.
+func (c *checker) addressParts(p *Provider, path string) {
+	_, code := p.Claims[postalCode]
+	_, town := p.Claims[locality]
+	_, country := p.Claims["country"]
+	if at := path + ".claims"; (code || town || country) && (!code || !town) && c.ok(at) {
+		c.add(at, "an address needs both a postal code and a town", "claims: { postal_code: \"urn:oid:2.5.4.17\", locality: \"urn:oid:2.5.4.7\" }, or neither")
+	}
+}
+
 // canCome: a SAML provider gives only what is mapped.
 func (c *checker) canCome(p *Provider, claim string) bool {
 	if p.Protocol != "saml" {
 		return true
+	}
+	if claim == address {
+		claim = postalCode
 	}
 	for _, ours := range c.samlAttributes(p) {
 		if ours == claim {

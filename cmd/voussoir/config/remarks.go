@@ -14,7 +14,7 @@ import (
 type Acceptance struct {
 	// Remark is the warning that is answered, by the name in brackets at its end.
 	// Required.
-	Remark string `yaml:"remark" jsonschema:"required,enum=no-retention,enum=vague-purpose,enum=all-required,enum=email-required,enum=consent-for-public-task,enum=birthdate-beside-threshold,enum=civil-status-on-consent,enum=provider-revealed,enum=never-asked,enum=residence-of-anyone" eg:"all-required"`
+	Remark string `yaml:"remark" jsonschema:"required,enum=no-retention,enum=vague-purpose,enum=all-required,enum=email-required,enum=consent-for-public-task,enum=birthdate-beside-threshold,enum=civil-status-on-consent,enum=provider-revealed,enum=never-asked,enum=residence-of-anyone,enum=commune-of-residence" eg:"all-required"`
 	// Reason is why it is right as it is, in 10 letters or more: for whoever reads the
 	// policy after you. Required.
 	Reason string `yaml:"reason" jsonschema:"required" eg:"a loan cannot be made without both"`
@@ -68,6 +68,9 @@ func (c *checker) overAsking(p *Policy, path string) []remark {
 		case (name == protocol.IdPID || name == protocol.AMR) && r.Name != "":
 			say("provider-revealed", at, "the service learns "+map[protocol.Claim]string{protocol.IdPID: "which provider people use", protocol.AMR: "how people sign in"}[name], "remove "+r.Name)
 		}
+		if r.Name == string(protocol.ResidentOfCommune) {
+			say("commune-of-residence", at, "the service learns the commune, in which a person may be recognisable, and not only the département or the region", "name: "+string(protocol.ResidentOfDepartement)+", or "+string(protocol.ResidentOfRegion))
+		}
 		if c.neverAsked(p, r.Name) {
 			say("never-asked", at, "no service under this policy may ask for "+r.Name+": it serves no purpose", "remove it, or its scope in the client")
 		}
@@ -81,8 +84,8 @@ func (c *checker) overAsking(p *Policy, path string) []remark {
 	if word := publicTask(p); asks && word != "" {
 		say("consent-for-public-task", "legal_basis", "the purpose ("+word+") sounds like a public task, to which nobody can refuse consent freely", "legal_basis: public_task, or legal_obligation")
 	}
-	if len(p.Providers.Allow) == 0 && p.looksAtResidence() {
-		say("residence-of-anyone", "conditions", "a condition looks at where people live, and any provider may say so", "providers: { allow: […] } with those that verify addresses")
+	if at := p.residence(); at != "" && len(p.Providers.Allow) == 0 {
+		say("residence-of-anyone", at, "the policy looks at where people live, and any provider may say so", "providers: { allow: […] } with those that verify addresses")
 	}
 	return out
 }
@@ -107,8 +110,15 @@ func (p *Policy) civilStatus() bool {
 	return true
 }
 
-func (p *Policy) looksAtResidence() bool {
-	return slices.ContainsFunc(p.Conditions, func(k Condition) bool { return strings.Contains(k.When, "lives_in_") })
+// residence is where p looks at where people live; "": nowhere.
+func (p *Policy) residence() string {
+	switch {
+	case slices.ContainsFunc(p.Conditions, func(k Condition) bool { return strings.Contains(k.When, "lives_in_") }):
+		return "conditions"
+	case slices.ContainsFunc(p.Claims, func(r ClaimRule) bool { return slices.Contains(protocol.Residences(), protocol.Claim(r.Name)) }):
+		return "claims"
+	}
+	return ""
 }
 
 // neverAsked: every service under p is limited to scopes, and none leads to the claim.
