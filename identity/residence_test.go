@@ -52,6 +52,28 @@ func TestAddress_Residence(t *testing.T) {
 	}
 }
 
+func TestPlaceName(t *testing.T) {
+	for name, tt := range map[string]struct {
+		claim protocol.Claim
+		code  string
+	}{
+		"Villeurbanne":         {protocol.ResidentOfCommune, "69266"},
+		"Rhône":                {protocol.ResidentOfDepartement, "69"},
+		"Auvergne-Rhône-Alpes": {protocol.ResidentOfRegion, "84"},
+		"Nouvelle-Calédonie":   {protocol.ResidentOfDepartement, "988"}, // a collectivity
+		"":                     {protocol.Birthplace, "69266"},
+	} {
+		if got := PlaceName(tt.claim, tt.code); got != name {
+			t.Errorf("%s %s is called %q, want %q", tt.claim, tt.code, got, name)
+		}
+	}
+	for _, c := range protocol.Residences() {
+		if got := PlaceName(c, "00"); got != "" {
+			t.Errorf("%s 00 is called %q", c, got)
+		}
+	}
+}
+
 func FuzzAddress(f *testing.F) {
 	f.Add("69100", "Villeurbanne", "FR")
 	f.Add("69001", "Lyon ", "")

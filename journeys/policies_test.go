@@ -28,6 +28,45 @@ const (
 `
 )
 
+// TestPolicies_ATerritoryIsReleasedAndNothingSmaller: of an address, a service learns
+// the département that its policy names, by its code; the person reads its name.
+func TestPolicies_ATerritoryIsReleasedAndNothingSmaller(t *testing.T) {
+	people := func(code, town string) []sandbox.Identity {
+		out := linteau()
+		out[0].PostalCode, out[0].Locality = code, town
+		return out
+	}
+	w := newFaultWorld(t, sandboxed(t, people("69100", "Villeurbanne")), sandboxed(t, people("13901", "MARSEILLE CEDEX 20")))
+	whole := strings.ReplaceAll(w.config(), "scopes: [openid, profile, birth, email]", "scopes: [openid, profile, birth, address]")
+	whole = strings.Replace(whole, readerClaims, readerClaims+"      - { name: resident_of_departement, required: true }\n", 1)
+	w.write(strings.Replace(whole, "version: 1", "version: 2", 1))
+	w.reload("configuration reloaded")
+	start := func(provider string) (*citizen, request, *page) {
+		c, r := newCitizen(t), w.library.start("openid given_name resident_of", url.Values{"ui_locales": {"en"}})
+		p := c.pressUntil(c.visit(http.MethodGet, r.URL, nil, "", w.library.back), "provider-"+provider, nil, w.library.back)
+		return c, r, c.pressUntil(p, "identity-camille", nil, w.library.back)
+	}
+
+	c, r, p := start("one")
+	if !strings.Contains(p.Body, "Rhône (69)") || strings.Contains(p.Body, "Villeurbanne") || strings.Contains(p.Body, "Auvergne") {
+		t.Errorf("%s does not show the département, or shows another territory", p.URL.Path)
+	}
+	p = c.pressUntil(p, "consent-agree", nil, w.library.back)
+	tk, err := w.library.redeem(t.Context(), p.URL.Query().Get("code"), r.Verifier)
+	if err != nil || tk.Status != http.StatusOK {
+		t.Fatalf("token answer %d %s, %v", tk.Status, tk.Error, err)
+	}
+	_, got, err := w.library.userinfo(t.Context(), tk.AccessToken)
+	if err != nil || len(got) != 3 || got["sub"] == "" || got["given_name"] != "Camille" || got["resident_of_departement"] != "69" {
+		t.Errorf("userinfo %v, %v", got, err)
+	}
+
+	_, _, p = start("two")
+	if p.byID("consent-agree") != nil || !strings.Contains(p.Body, "Département where you live") || strings.Contains(p.Body, "CEDEX") {
+		t.Errorf("an address that leads to no commune leads to %s, or she is not told what is missing", p.URL.Path)
+	}
+}
+
 // TestPolicies_ConditionsDenyWithholdAndRequireALevel: what a policy's conditions say
 // is what happens to people and services, and a policy does not change under their
 // feet.

@@ -37,7 +37,11 @@ func (c *checker) identity(p *Provider, path string) {
 		case claim == emailVerified:
 			c.add(at, "whether an e-mail address is verified is no fact about a person, and often it is not", "optional: [email, email_verified]")
 		case slices.Contains(identityClaims(), claim) && !c.canCome(p, claim):
-			c.add(at, "nothing of this provider becomes "+quote(claim)+", so nobody could sign in", "claims: { "+claim+": its attribute there }, or remove it")
+			attributes := claim + ": its attribute there"
+			if claim == address {
+				attributes = "postal_code: its attribute there, locality: likewise"
+			}
+			c.add(at, "nothing of this provider becomes "+quote(claim)+", so nobody could sign in", "claims: { "+attributes+" }, or remove it")
 		}
 	}
 	if at := path + ".optional"; slices.Contains(p.Identity.Optional, emailVerified) && !slices.Contains(append(p.Identity.Optional, p.Identity.Required...), string(protocol.Email)) && c.ok(at) {
