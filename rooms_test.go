@@ -50,7 +50,7 @@ var rooms = map[string][]string{
 	"journeys":            {"*"},
 	"conformance":         {"*"},
 	"cmd/voussoir":        {"*"},
-	"cmd/voussoir/config": {"protocol", "audit", "clients", "policies", "federation/oidc", "federation/saml"},
+	"cmd/voussoir/config": {"protocol", "audit", "clients", "policies", "cog", "federation/oidc", "federation/saml"},
 }
 
 // homes is where a third-party module may be imported, tests included.
@@ -66,6 +66,7 @@ var homes = map[string][]string{
 	"github.com/zitadel/oidc/v3/pkg/client": {"federation/oidc"},
 	"github.com/coreos/go-oidc":             {"sandbox", "journeys", "provider", "bench"},
 	"go.yaml.in/yaml":                       {"cmd/voussoir/config", "cmd/voussoir", "web"},
+	"cel.dev/cel-go":                        {"policies"},
 	"github.com/spf13/cobra":                {"cmd/voussoir", "bench"},
 	"github.com/prometheus":                 {"metrics"},
 	"golang.org/x/mod":                      {"audit", "keys", "store/sql"},

@@ -59,6 +59,9 @@ const (
 	ProviderBlocked     Kind = "provider.blocked"  // the person wants it not to be used in her name; which one is in the sealed part
 	ProviderUnblocked   Kind = "provider.unblocked"
 	ContextSuspicious   Kind = "context.suspicious" // a trusted proxy warned of a visit; acr: the level that it needs now
+	MisuseReported      Kind = "misuse.reported"    // somebody says that a sign-in was not hers; object: the event code; what she wrote is with the operator
+	RecordExported      Kind = "record.exported"    // she took all that is kept of her away, herself
+	RecordClosed        Kind = "record.closed"      // she had all that is kept of her destroyed; it does not say who
 	PersonalExpired     Kind = "personal.expired"   // personal parts reach the end of their time; object: the first index that keeps its own
 )
 
@@ -105,6 +108,7 @@ type Entry struct {
 	Public  []byte   // canonical JSON of Public
 	Sealed  []byte   // 32 bytes of salt, then Personal under the person's key or the log's own
 	Leaf    [32]byte // see LeafHash
+	Of      [32]byte // what her entries are found by; zero: it is about nobody, or comes from a store. No part of what it says
 }
 
 // Receipt tells where an entry is. Index is its place in the tree; -1: it has none

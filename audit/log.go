@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Config is what New needs. All of it but the last two is required.
+// Config is what New needs. All of it but the last three is required.
 type Config struct {
 	Store  Store
 	Sealer Sealer
@@ -20,6 +20,9 @@ type Config struct {
 	// the store. Neither blocks. nil: nobody is told.
 	Noted    func(p Public)
 	Appended func(took time.Duration, err error)
+	// Of is the keyed digest by which the entries of a person (hex PersonID) are found. nil:
+	// they are not.
+	Of func(person string) ([32]byte, error)
 }
 
 // Log writes entries. Safe for concurrent use.
@@ -99,6 +102,11 @@ func (l *Log) prepare(e Event) (Entry, error) {
 		return Entry{}, fmt.Errorf("audit %s: %w", e.Public.Kind, err)
 	}
 	entry.Leaf = LeafHash(entry)
+	if l.cfg.Of != nil && e.Personal.Person != "" {
+		if entry.Of, err = l.cfg.Of(e.Personal.Person); err != nil {
+			return Entry{}, fmt.Errorf("audit %s: %w", e.Public.Kind, err)
+		}
+	}
 	return entry, nil
 }
 

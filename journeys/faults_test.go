@@ -248,7 +248,7 @@ func TestLevel_SaidByNobodyIsNotReached(t *testing.T) {
 	}
 	p = c.pressUntil(p, "cancel", nil, w.library.back)
 	q := p.URL.Query()
-	if !w.library.back(p.URL) || q.Get("error") != "access_denied" || q.Has("code") || q.Get("state") != r.State {
+	if !w.library.back(p.URL) || q.Get("error") != "unmet_authentication_requirements" || q.Has("code") || q.Get("state") != r.State {
 		t.Errorf("the service got error %q, code %v", q.Get("error"), q.Has("code"))
 	}
 }

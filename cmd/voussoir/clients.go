@@ -162,7 +162,7 @@ func (p *program) withKeys(ctx context.Context, file string, do func(*config.Loa
 		return err
 	}
 	defer ring.Close()
-	log, err := audit.New(audit.Config{Store: records, Sealer: ring, Now: p.now})
+	log, err := audit.New(audit.Config{Store: records, Sealer: ring, Now: p.now, Of: entriesOf(ring)})
 	if err != nil {
 		return err
 	}

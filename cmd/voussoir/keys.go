@@ -154,7 +154,7 @@ func (p *program) withRing(ctx context.Context, file string, do func(*keys.Ring)
 		return err
 	}
 	defer ring.Close()
-	log, err := audit.New(audit.Config{Store: records, Sealer: ring, Now: p.now})
+	log, err := audit.New(audit.Config{Store: records, Sealer: ring, Now: p.now, Of: entriesOf(ring)})
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		return nil, err
 	}
 	b.undo = append(b.undo, b.ring.Close)
-	if b.log, err = audit.New(audit.Config{Store: b.records, Sealer: b.ring, Now: now, Noted: b.noted, Appended: b.metrics.Appended}); err != nil {
+	if b.log, err = audit.New(audit.Config{Store: b.records, Sealer: b.ring, Now: now, Noted: b.noted, Appended: b.metrics.Appended, Of: entriesOf(b.ring)}); err != nil {
 		return nil, err
 	}
 	if err := b.ring.AuditTo(ctx, b.log); err != nil {

@@ -33,6 +33,10 @@ func (r *Records) AppendEntries(ctx context.Context, entries ...audit.Entry) err
 
 func putEntry(t *tx, e *audit.Entry) error {
 	_, err := t.exec(insertEntry, e.ID[:], micros(e.Time), blob(e.Public), blob(e.Sealed), e.Leaf[:])
+	if err != nil || e.Of == ([32]byte{}) {
+		return err
+	}
+	_, err = t.exec(insertEntryOf, e.Of[:], e.ID[:])
 	return err
 }
 
@@ -44,24 +48,28 @@ type StoredEntry = audit.Placed
 func (r *Records) Entries(ctx context.Context, after int64, limit int) ([]StoredEntry, error) {
 	var out []StoredEntry
 	err := r.db.all(ctx, func(row scanner) error {
-		var e StoredEntry
-		var id, leaf []byte
-		var us int64
-		if err := row.Scan(&e.Seq, &id, &us, &e.Public, &e.Sealed, &leaf); err != nil {
-			return err
-		}
-		e.Time = fromMicros(us)
+		e, err := scanPlaced(row)
 		out = append(out, e)
-		last := &out[len(out)-1]
-		if err := fill(last.ID[:], id); err != nil {
-			return err
-		}
-		return fill(last.Leaf[:], leaf)
+		return err
 	}, selectEntries, after, limit)
 	if err != nil {
 		return nil, wrap(err, "read audit entries")
 	}
 	return out, nil
+}
+
+func scanPlaced(row scanner) (audit.Placed, error) {
+	var e audit.Placed
+	var id, leaf []byte
+	var us int64
+	if err := row.Scan(&e.Seq, &id, &us, &e.Public, &e.Sealed, &leaf); err != nil {
+		return e, err
+	}
+	e.Time = fromMicros(us)
+	if err := fill(e.ID[:], id); err != nil {
+		return e, err
+	}
+	return e, fill(e.Leaf[:], leaf)
 }
 
 // CountEntries tells how many audit entries there are.

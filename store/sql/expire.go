@@ -70,6 +70,9 @@ func (r *Records) Expire(ctx context.Context, upTo int64) (int64, error) {
 		var n int64
 		to := min(from+stretch, upTo)
 		err := r.db.do(ctx, func(t *tx) (err error) {
+			if _, err = t.exec(expireEntriesOf, from, to); err != nil {
+				return err
+			}
 			n, err = t.exec(expireStretch, from, to)
 			return err
 		})
