@@ -22,9 +22,9 @@ var noon = time.Date(2026, 3, 12, 12, 0, 0, 0, time.UTC)
 
 func facts(context.Context) Facts {
 	return Facts{
-		Providers:    []Provider{{ID: "tax", InService: true, Changed: noon, Breaker: "half_open"}, {ID: "post"}},
-		Queues:       map[string]int{"records": 3},
-		Keys:         []Key{{Use: "services", Alg: "ES256", Since: noon}},
+		Providers: []Provider{{ID: "tax", InService: true, Changed: noon, Breaker: "half_open"}, {ID: "post"}},
+		Queues:    map[string]int{"records": 3},
+		Keys:      []Key{{Use: "services", Alg: "ES256", Since: noon}},
 		Witnesses: map[string]time.Time{"witness.example/one": time.Unix(1_700_000_000, 0)}, Certificates: map[string]time.Time{"server": noon}, Loaded: noon,
 	}
 }
