@@ -18,7 +18,7 @@ func (r *verification) checkMarks() {
 		size, right := r.marks[i].Size, false
 		for ; i < len(r.marks) && r.marks[i].Size == size; i++ {
 			m := r.marks[i]
-			headSeen = headSeen || size == r.head.Size && !m.remembered
+			headSeen = headSeen || size == r.head.Size && !m.remembered && !m.published
 			what := r.judge(m, ends)
 			if right = right || what == ""; what != "" {
 				r.wrong(min(good, max(size-1, 0)), "%s", what)
@@ -37,12 +37,15 @@ func (r *verification) checkMarks() {
 // "" when nothing is.
 func (r *verification) judge(m mark, ends map[string]int64) string {
 	what := "checkpoint"
-	if m.remembered {
+	switch {
+	case m.remembered:
 		what = "remembered checkpoint"
+	case m.published:
+		what = "published checkpoint"
 	}
 	switch {
-	case m.remembered && m.Size > r.head.Size:
-		return fmt.Sprintf("the log ends at %d, and a remembered checkpoint has %d entries: it was cut, or an older copy was restored", r.head.Size, m.Size)
+	case (m.remembered || m.published) && m.Size > r.head.Size:
+		return fmt.Sprintf("the log ends at %d, and a %s has %d entries: it was cut, or an older copy was restored", r.head.Size, what, m.Size)
 	case m.err != nil:
 		return fmt.Sprintf("the %s of size %d does not hold: %v", what, m.Size, m.err)
 	case !m.remembered && !r.counts(m, ends):

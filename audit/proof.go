@@ -102,6 +102,8 @@ func (p Proof) Verify(origin string, keys ...string) (Checkpoint, error) {
 type ReadStore interface {
 	// LastCheckpoint is that of TreeStore.
 	LastCheckpoint(ctx context.Context) (Checkpoint, error)
+	// Published is that of PublishStore.
+	Published(ctx context.Context) (Checkpoint, error)
 	// Tile is that of TreeStore.
 	Tile(ctx context.Context, level int, n int64) ([]byte, error)
 	// LeafOf finds the entry id in the tree, or returns ErrNotInTree.
@@ -129,7 +131,10 @@ func (t *Tree) Prove(ctx context.Context, id [16]byte) (Proof, error) {
 	if err != nil {
 		return Proof{}, err
 	}
-	c, err := t.store.LastCheckpoint(ctx)
+	c, err := t.store.Published(ctx) // the one that has cosignatures
+	if err == nil && leaf.Index >= c.Size {
+		c, err = t.store.LastCheckpoint(ctx)
+	}
 	if err != nil {
 		return Proof{}, err
 	}

@@ -20,10 +20,11 @@ import (
 type Remote struct {
 	// Fetch reads a path below the log's address, such as tile/0/000, at most 16 MiB.
 	Fetch func(ctx context.Context, path string) ([]byte, error)
-	// Origin, Keys, Remembered and Progress are those of a Verifier.
+	// Origin, Keys, Remembered, Quorum and Progress are those of a Verifier.
 	Origin     string
 	Keys       []VerifierKey
 	Remembered [][]byte
+	Quorum     Quorum
 	Progress   func(done, total int64)
 }
 
@@ -44,7 +45,7 @@ func KeyOf(verifier string) (VerifierKey, error) {
 
 // Run reads the whole log once. An error means that it could not be done.
 func (v *Remote) Run(ctx context.Context) (*Report, error) {
-	r := &verification{Verifier: &Verifier{Origin: v.Origin, Keys: v.Keys, Progress: v.Progress}}
+	r := &verification{Verifier: &Verifier{Origin: v.Origin, Keys: v.Keys, Quorum: v.Quorum, Progress: v.Progress}}
 	r.report.Origin, r.report.Findings = v.Origin, []Finding{}
 	signed, err := v.Fetch(ctx, "checkpoint")
 	if err != nil {
@@ -70,6 +71,7 @@ func (v *Remote) Run(ctx context.Context) (*Report, error) {
 	if head.Size > 0 && !r.counts(mark{Checkpoint: head, signers: by}, r.keyEnds()) {
 		r.wrong(head.Size-1, "the newest checkpoint is signed with a key that had ended before")
 	}
+	r.checkQuorum()
 	if r.report.OK() {
 		r.report.Checkpoint = head.Note
 	}

@@ -21,9 +21,13 @@ const (
 // maxTilePath is longer than any path of a tile.
 const maxTilePath = 80
 
-// ServeCheckpoint answers GET /audit/checkpoint: 404 while the tree is empty.
+// ServeCheckpoint answers GET /audit/checkpoint: 404 while the tree is empty. Where
+// there are witnesses it is the published checkpoint, seconds behind the newest.
 func (t *Tree) ServeCheckpoint(w http.ResponseWriter, r *http.Request) error {
-	c, err := t.store.LastCheckpoint(r.Context())
+	c, err := t.store.Published(r.Context())
+	if err == nil && c.Size == 0 {
+		c, err = t.store.LastCheckpoint(r.Context())
+	}
 	if err != nil {
 		return err
 	}

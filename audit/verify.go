@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -47,8 +48,10 @@ type Report struct {
 	Expired  int64     `json:"expired"` // entries whose personal part has gone
 	Findings []Finding `json:"findings"`
 	Notices  []Finding `json:"notices,omitempty"` // not wrong, but worth a look
+	// Witnessed is who has cosigned; nil when no witness is known to the verifier.
+	Witnessed *Witnessed `json:"witnessed,omitempty"`
 
-	Checkpoint []byte `json:"-"` // the newest, to be remembered; nil when anything is wrong
+	Checkpoint []byte `json:"-"` // the newest that is shown, to be remembered; nil when anything is wrong
 }
 
 // OK reports that nothing is wrong.
@@ -74,6 +77,8 @@ type Verifier struct {
 	// Remembered are checkpoints that were seen earlier, the oldest first. Without any,
 	// a log that was cut, restored or forked as a whole looks like a younger log.
 	Remembered [][]byte
+	// Quorum says who must have cosigned the checkpoint that is shown to everybody.
+	Quorum Quorum
 	// Progress, if not nil, is called now and then, by one goroutine at a time.
 	Progress func(done, total int64)
 	// Workers is how many goroutines read and hash. Default: one for each CPU.
@@ -91,7 +96,8 @@ const maxFindings = 100
 type verification struct {
 	*Verifier
 	head  Checkpoint
-	marks []mark // checkpoints that the log must have gone through, by size
+	shown Checkpoint // with the witnesses' cosignatures; zero: the head itself
+	marks []mark     // checkpoints that the log must have gone through, by size
 
 	mu      sync.Mutex
 	report  Report
@@ -106,9 +112,9 @@ type verification struct {
 // mark is a checkpoint to hold the tree against.
 type mark struct {
 	Checkpoint
-	remembered bool
-	signers    []string
-	err        error
+	remembered, published bool
+	signers               []string
+	err                   error
 }
 
 type event struct {
@@ -123,6 +129,9 @@ func (v *Verifier) Run(ctx context.Context) (*Report, error) {
 	r := &verification{Verifier: v, low: map[int64][]byte{}, gone: map[int64]bool{}}
 	r.report.Origin, r.report.Findings = v.Origin, []Finding{}
 	var err error
+	if r.shown, err = v.Store.Published(ctx); err != nil { // before the head: it is never larger
+		return nil, err
+	}
 	if r.head, err = v.Store.LastCheckpoint(ctx); err != nil {
 		return nil, err
 	}
@@ -137,7 +146,10 @@ func (v *Verifier) Run(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	r.checkMarks()
-	r.checkExpiry()
+	if err := r.checkExpiry(ctx); err != nil {
+		return nil, err
+	}
+	r.checkQuorum()
 	if index, found, err := v.Store.Stray(ctx, r.head.Seq, r.head.Size); err != nil {
 		return nil, err
 	} else if found {
@@ -147,7 +159,7 @@ func (v *Verifier) Run(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	if r.report.OK() {
-		r.report.Checkpoint = r.head.Note
+		r.report.Checkpoint = r.toShow().Note
 	}
 	return &r.report, nil
 }
@@ -173,16 +185,21 @@ func (r *verification) keyStrings() []string {
 // readMarks opens the checkpoints that are kept and those that are remembered.
 func (r *verification) readMarks(ctx context.Context) error {
 	keys := r.keyStrings()
-	err := r.Store.Checkpoints(ctx, func(c Checkpoint) error {
-		if c.Size > r.head.Size {
-			return nil // signed since
-		}
+	add := func(c Checkpoint, published bool) {
 		opened, by, err := OpenCheckpoint(c.Note, r.Origin, keys...)
 		if err == nil && (opened.Size != c.Size || opened.Root != c.Root) {
 			err = errors.New("what is signed is not what is stored")
 		}
 		opened.Size = c.Size
-		r.marks = append(r.marks, mark{Checkpoint: opened, signers: by, err: err})
+		r.marks = append(r.marks, mark{Checkpoint: opened, published: published, signers: by, err: err})
+	}
+	if r.shown.Size > 0 {
+		add(r.shown, true)
+	}
+	err := r.Store.Checkpoints(ctx, func(c Checkpoint) error {
+		if c.Size <= r.head.Size { // otherwise it was signed since
+			add(c, false)
+		}
 		return nil
 	})
 	for i, note := range r.Remembered {
@@ -339,7 +356,9 @@ func (r *verification) checkLeafTiles(ctx context.Context, from, to int64, leave
 		if !bytes.Equal(stored, mine) {
 			for i := 0; i < len(mine); i += hashSize {
 				if !bytes.Equal(stored[i:i+hashSize], mine[i:i+hashSize]) {
-					r.wrong(start+int64(i/hashSize), "the entry is not the one in the tree")
+					index := start + int64(i/hashSize)
+					r.wrong(index, "the entry is not the one in the tree")
+					r.unsay(index)
 				}
 			}
 		}
@@ -349,6 +368,14 @@ func (r *verification) checkLeafTiles(ctx context.Context, from, to int64, leave
 		}
 	}
 	return nil
+}
+
+// unsay takes back what an entry says that is not the one in the tree: a moved word of a
+// key would put the blame on checkpoints that are older than the change.
+func (r *verification) unsay(index int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.about = slices.DeleteFunc(r.about, func(e event) bool { return e.index == index })
 }
 
 // keepLow keeps the tile of each mark whose size is inside it.
@@ -424,21 +451,6 @@ func (r *verification) rootAt(size int64) (tlog.Hash, error) {
 		}
 		return out, nil
 	}))
-}
-
-// checkExpiry: a personal part may be gone only if the log says so.
-func (r *verification) checkExpiry() {
-	var until int64
-	for _, e := range r.about {
-		if n, err := strconv.ParseInt(e.object, 10, 64); err == nil && e.kind == PersonalExpired {
-			until = max(until, n)
-		}
-	}
-	for index := range r.gone {
-		if index >= until {
-			r.wrong(index, "the personal part is missing, and no entry says that its time was over")
-		}
-	}
 }
 
 // pending counts the entries that wait for an index.

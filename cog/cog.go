@@ -5,7 +5,7 @@
 // and nothing is ever fetched. It never says where a person lives or was born: it
 // only knows which places exist.
 //
-// communes.txt and areas.txt are made by cog/gen; see NOTICE for their source.
+// communes.txt, postal.txt and areas.txt are made by cog/gen; see NOTICE for their source.
 package cog
 
 import (

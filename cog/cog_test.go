@@ -57,6 +57,36 @@ func TestTable_IsWhole(t *testing.T) {
 	}
 }
 
+// The index of postal codes says what the table says, and nothing else.
+func TestByPostalCode_IsTheTableTurnedAround(t *testing.T) {
+	want := map[string][]string{}
+	for line := range strings.Lines(communes) {
+		p, _ := Lookup(line[:5])
+		if p.Kind == Commune || p.Kind == Arrondissement {
+			for _, code := range p.PostalCodes {
+				want[code] = append(want[code], p.Code)
+			}
+		}
+	}
+	if lines := strings.Count(postal, "\n"); lines != len(want) || lines < 6_000 {
+		t.Errorf("%d lines for %d postal codes", lines, len(want))
+	}
+	for code, places := range want {
+		var got []string
+		for _, p := range ByPostalCode(code) {
+			got = append(got, p.Code)
+		}
+		if !slices.Equal(got, places) {
+			t.Errorf("%s: %v, want %v", code, got, places)
+		}
+	}
+	for _, code := range []string{"", "69", "00000", "691000", "69100\t", "69100\t69266", "6910\n", "69266"} {
+		if got := ByPostalCode(code); got != nil {
+			t.Errorf("%q: %v", code, got)
+		}
+	}
+}
+
 func TestLookup_AnythingElseIsNoPlace(t *testing.T) {
 	for _, code := range []string{"", "0", "01", "0100", "01000", "010011", "1001", "99999", "2a004", "01001\t", "\n", "99100", "R84"} {
 		if p, ok := Lookup(code); ok {

@@ -47,6 +47,8 @@ func (id Identity) Value(c protocol.Claim) (any, bool) {
 		return id.ageOver(16)
 	case protocol.AgeOver18:
 		return id.ageOver(18)
+	case protocol.ResidentOfRegion, protocol.ResidentOfDepartement, protocol.ResidentOfCommune:
+		return unlessEmpty(id.Residence.code(c))
 	case protocol.IdPGivenName:
 		return unlessEmpty(id.said().GivenName)
 	case protocol.IdPFamilyName:
@@ -74,6 +76,20 @@ func (id Identity) ageOver(years int) (any, bool) {
 	}
 	birthday := time.Date(born.Year()+years, born.Month(), born.Day(), 0, 0, 0, 0, time.UTC)
 	return !id.AsOf.UTC().Before(birthday), true
+}
+
+// Age is how many whole years the person has certainly lived on the day of the
+// sign-in, or false when nobody knows. It agrees with the age_over claims.
+func (id Identity) Age() (int, bool) {
+	born, ok := latestBirth(id.Pivot.Birthdate)
+	if !ok || id.AsOf.IsZero() {
+		return 0, false
+	}
+	years := max(id.AsOf.UTC().Year()-born.Year(), 0)
+	for over, _ := id.ageOver(years); over == false && years > 0; over, _ = id.ageOver(years) {
+		years--
+	}
+	return years, true
 }
 
 // latestBirth is the last day on which the person can have been born. Presumed

@@ -13,7 +13,7 @@ import (
 
 func TestHasAndValue(t *testing.T) {
 	full := Identity{
-		Pivot: angela(), Civil: true, PreferredUsername: "Martin", Email: "ada@example.org",
+		Pivot: angela(), Civil: true, PreferredUsername: "Martin", Email: "ada@example.org", Residence: "69266",
 		Provider: "tax", AMR: []string{"pwd"}, AsOf: asOf,
 	}
 	if got := full.Has(); !reflect.DeepEqual(got, protocol.Claims()) {
@@ -21,6 +21,14 @@ func TestHasAndValue(t *testing.T) {
 	}
 	if got := (Identity{}).Has(); got != nil {
 		t.Errorf("Has of nothing = %v", got)
+	}
+
+	for claim, code := range map[protocol.Claim]string{
+		protocol.ResidentOfRegion: "84", protocol.ResidentOfDepartement: "69", protocol.ResidentOfCommune: "69266",
+	} {
+		if v, ok := full.Value(claim); v != code || !ok {
+			t.Errorf("%s = %v, %v; want %s", claim, v, ok, code)
+		}
 	}
 
 	abroad := full

@@ -37,6 +37,7 @@ type Identity struct {
 	PreferredUsername string
 	Email             string
 	EmailVerified     bool
+	Residence         Residence `json:",omitempty"`
 	Provider          protocol.ProviderID
 	AMR               []string
 	AsOf              time.Time // when it was verified: derived facts hold on this day (UTC)

@@ -25,6 +25,7 @@ var (
 	birthdateForm = regexp.MustCompile(`^([0-9]{4})-([0-9]{2})-([0-9]{2})$`)
 	communeForm   = regexp.MustCompile(`^([0-9]{2}|2[AB])[0-9]{3}$`)
 	countryForm   = regexp.MustCompile(`^99[0-9]{3}$`)
+	postalForm    = regexp.MustCompile(`^[0-9]{5}$`)
 	amrForm       = regexp.MustCompile(`^[!-~]{1,64}$`)
 )
 

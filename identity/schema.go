@@ -34,13 +34,14 @@ type Sent struct {
 	Texts    map[protocol.Claim]string
 	Verified bool     // email_verified was the JSON boolean true, or in SAML the word true
 	AMR      []string // nil: none
+	Address  Address  // the zero Address: none
 	Unread   []Flaw   // claims that are there and cannot be read: of another type, or several
 }
 
 // Facts lists the claims that come from providers, in the order in which flaws are
 // reported.
 func Facts() []protocol.Claim {
-	return append(pivotClaims(), protocol.PreferredUsername, protocol.Email, EmailVerified)
+	return append(pivotClaims(), protocol.PreferredUsername, protocol.Email, EmailVerified, AddressClaim)
 }
 
 func pivotClaims() []protocol.Claim {
@@ -79,6 +80,7 @@ func (s Schema) Read(sent Sent, asOf time.Time) (Identity, []Flaw, error) {
 	id.PreferredUsername = r.text(protocol.PreferredUsername, username)
 	id.Email = r.text(protocol.Email, email)
 	id.EmailVerified = r.verified() && id.Email != ""
+	id.Residence = r.residence()
 	id.AMR = r.amr()
 	if len(r.refused) > 0 {
 		return Identity{}, r.dropped, &InvalidError{Flaws: r.refused, Dropped: r.dropped}
@@ -164,6 +166,21 @@ func (r *reader) verified() bool {
 		return false
 	}
 	return r.sent.Verified
+}
+
+// residence is all that is kept of an address.
+func (r *reader) residence() Residence {
+	if !r.schema.Takes(AddressClaim) {
+		return ""
+	}
+	rule, home := r.unread(AddressClaim), Residence("")
+	if rule == "" {
+		home, rule = r.sent.Address.Residence()
+	}
+	if rule != "" && (rule != Missing || r.schema.Requires(AddressClaim)) {
+		r.flaw(AddressClaim, rule)
+	}
+	return home
 }
 
 // amr is evidence and no fact that anything rests on: all of it holds, or there is

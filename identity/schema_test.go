@@ -72,6 +72,38 @@ func TestRead_WhatASchemaDoesNotTakeIsNotLookedAt_UI_04(t *testing.T) {
 	}
 }
 
+func TestRead_OfAnAddressOnlyTheCommuneIsKept(t *testing.T) {
+	tests := []struct {
+		name             string
+		schema           Schema
+		address          Address
+		unread           []Flaw
+		want             Residence
+		refused, dropped []string
+	}{
+		{"a commune", Schema{}, Address{"69100", "Villeurbanne", "FR"}, nil, "69266", nil, nil},
+		{"one that is not taken is not looked at", Schema{Optional: []protocol.Claim{}}, Address{"x", "\x00", ""}, nil, "", nil, nil},
+		{"nothing", Schema{}, Address{}, nil, "", nil, nil},
+		{"nothing, where it is required", Schema{Required: []protocol.Claim{AddressClaim}}, Address{}, nil, "", []string{"address: missing"}, nil},
+		{"abroad", Schema{Required: []protocol.Claim{AddressClaim}}, Address{"10115", "Berlin", "DE"}, nil, "", nil, nil},
+		{"an optional one that breaks a rule is left out", Schema{}, Address{"69100", "Paris", ""}, nil, "", nil, []string{"address: unknown_value"}},
+		{"a required one refuses", Schema{Required: []protocol.Claim{AddressClaim}}, Address{"69100", "Paris", ""}, nil, "", []string{"address: unknown_value"}, nil},
+		{"two that differ", Schema{}, Address{}, []Flaw{{AddressClaim, SeveralValues}}, "", nil, []string{"address: several_values"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			sent := Sent{Address: tt.address, Unread: tt.unread}
+			refused, dropped := reasons(tt.schema, sent)
+			if !reflect.DeepEqual(refused, tt.refused) || !reflect.DeepEqual(dropped, tt.dropped) {
+				t.Errorf("refused %q, dropped %q; want %q, %q", refused, dropped, tt.refused, tt.dropped)
+			}
+			if id, _, _ := tt.schema.Read(sent, asOf); id.Residence != tt.want {
+				t.Errorf("%q, want %q", id.Residence, tt.want)
+			}
+		})
+	}
+}
+
 func TestAL_02_TheFlagIsTheProvidersOrNone(t *testing.T) {
 	for name, tt := range map[string]struct {
 		schema Schema
@@ -272,8 +304,10 @@ func checkRead(t interface{ Fatalf(string, ...any) }, s Schema, sent Sent) {
 	}
 	texts := id.Pivot.texts()
 	texts[protocol.PreferredUsername], texts[protocol.Email] = id.PreferredUsername, id.Email
-	again, more, err := s.Read(Sent{Texts: texts, Verified: id.EmailVerified, AMR: id.AMR}, asOf)
-	if err != nil || more != nil || !reflect.DeepEqual(id, again) {
+	// Of the address only the commune is left, so it is sent as it was.
+	again, more, err := s.Read(Sent{Texts: texts, Verified: id.EmailVerified, AMR: id.AMR, Address: sent.Address, Unread: unread(sent, AddressClaim)}, asOf)
+	more = slices.DeleteFunc(more, func(f Flaw) bool { return f.Claim == AddressClaim })
+	if err != nil || len(more) != 0 || !reflect.DeepEqual(id, again) {
 		t.Fatalf("Read is not idempotent: %#v then %#v, %v, %v", id, again, more, err)
 	}
 	if s.Civil {
@@ -282,6 +316,11 @@ func checkRead(t interface{ Fatalf(string, ...any) }, s Schema, sent Sent) {
 			t.Fatalf("Read changes the person of %#v", before)
 		}
 	}
+}
+
+// unread is what of sent cannot be read of one claim.
+func unread(sent Sent, c protocol.Claim) []Flaw {
+	return slices.DeleteFunc(slices.Clone(sent.Unread), func(f Flaw) bool { return f.Claim != c })
 }
 
 func TestRead_IsIdempotentAndNamesEachClaimOnce(t *testing.T) {
@@ -299,6 +338,7 @@ func TestRead_IsIdempotentAndNamesEachClaimOnce(t *testing.T) {
 		for _, c := range append(pivotClaims(), protocol.PreferredUsername, protocol.Email) {
 			sent.Texts[c] = values[c].Draw(t, string(c))
 		}
+		sent.Address = Address{near("69100", "75000").Draw(t, "postal code"), near("Villeurbanne", "").Draw(t, "town"), near("", "FR", "IE").Draw(t, "country")}
 		some := rapid.SliceOfNDistinct(rapid.SampledFrom(Facts()), 0, 3, func(c protocol.Claim) protocol.Claim { return c })
 		for _, c := range some.Draw(t, "unread") {
 			sent.Unread = append(sent.Unread, Flaw{c, WrongType})

@@ -77,14 +77,14 @@ func (w auditWorld) settled() audit.Report {
 	return audit.Report{}
 }
 
-// tessera builds Tessera's client and checker, which have a module of their own.
-func tessera(t *testing.T) string {
+// other builds a counterpart that has a module of its own.
+func other(t *testing.T, name string) string {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "tessera")
+	out := filepath.Join(t.TempDir(), name)
 	cmd := exec.Command("go", "build", "-o", out, ".")
-	cmd.Dir = filepath.Join("counterparts", "tessera")
+	cmd.Dir = filepath.Join("counterparts", name)
 	if b, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build Tessera's client: %v\n%s", err, b)
+		t.Fatalf("build %s: %v\n%s", name, err, b)
 	}
 	return out
 }
@@ -93,7 +93,7 @@ func tessera(t *testing.T) string {
 // HTTP, before and after more sign-ins and a rotation; a receipt; a change of the file.
 func TestAudit_OthersFollowTheLogAndReceiptsHoldOffline(t *testing.T) {
 	whole(t)
-	client := tessera(t)
+	client := other(t, "tessera") // client and checker
 	w := auditWorld{newCrashWorld(t, 40)}
 	p := w.start("")
 	seen := filepath.Join(t.TempDir(), "seen")

@@ -2,11 +2,14 @@ package journeys
 
 import (
 	"fmt"
+	"iter"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // canaries is everything that must never stand in a line that a broker printed:
@@ -67,18 +70,50 @@ func overhear(text string) {
 func silence() (heard []string, lines int) {
 	canaries.Lock()
 	defer canaries.Unlock()
+	search := newSearch(canaries.values)
 	for _, text := range canaries.printed {
 		for line := range strings.Lines(text) {
 			lines++
-			for value, what := range canaries.values {
-				if strings.Contains(line, value) {
-					heard = append(heard, fmt.Sprintf("a %s stands in a log line: %s", what, strings.ReplaceAll(tail(line, 400), value, "▮▮▮")))
-				}
+			for value := range search.in(line) {
+				heard = append(heard, fmt.Sprintf("a %s stands in a log line: %s", canaries.values[value], strings.ReplaceAll(tail(line, 400), value, "▮▮▮")))
 			}
 		}
 	}
 	slices.Sort(heard)
 	return slices.Compact(heard), lines
+}
+
+// search finds many values in a text in one walk: values by how they begin, one map for
+// each length of a beginning.
+type search map[int]map[string][]string
+
+// beginning is how much of a longer value is looked up.
+const beginning = 16
+
+func newSearch(values map[string]string) search {
+	s := search{}
+	for value := range values {
+		n := min(len(value), beginning)
+		if s[n] == nil {
+			s[n] = map[string][]string{}
+		}
+		s[n][value[:n]] = append(s[n][value[:n]], value)
+	}
+	return s
+}
+
+func (s search) in(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for n, begin := range s {
+			for at := 0; at+n <= len(text); at++ {
+				for _, value := range begin[text[at:at+n]] {
+					if strings.HasPrefix(text[at:], value) && !yield(value) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 func TestMain(m *testing.M) {
@@ -110,4 +145,22 @@ func TestCanary_IsHeardWhenItSings(t *testing.T) {
 	if len(heard) != 1 || lines != 2 {
 		t.Errorf("heard %q in %d lines", heard, lines)
 	}
+}
+
+// TestCanary_SearchIsThatOfStringsContains holds the walk against the plain search.
+func TestCanary_SearchIsThatOfStringsContains(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		word := rapid.StringMatching(`[ab]{1,20}`)
+		values := rapid.MapOfN(word, rapid.Just("a value"), 0, 8).Draw(t, "values")
+		text := rapid.StringMatching(`[ab]{0,60}`).Draw(t, "text")
+		found := map[string]bool{}
+		for value := range newSearch(values).in(text) {
+			found[value] = true
+		}
+		for value := range values {
+			if found[value] != strings.Contains(text, value) {
+				t.Errorf("%q in %q: found %v", value, text, found[value])
+			}
+		}
+	})
 }

@@ -182,7 +182,7 @@ func TestBrowser_Choice(t *testing.T) {
 	for i := range 60 {
 		many = append(many, extra(fmt.Sprintf("town-%d", i), hole, level+fmt.Sprintf(", keywords: [\"Saint-Étienne-%d\"]", i)))
 	}
-	w.write(strings.Replace(w.config(), "    legal_basis", "    min_acr: eidas2\n    legal_basis", 1))
+	w.write(strings.Replace(w.config(), "    version: 1\n", "    version: 2\n    min_acr: eidas2\n", 1))
 	w.with(many...)
 	eventually(t, "the broker has looked at all of them", func() bool {
 		working := 0

@@ -29,7 +29,7 @@ type truthWorld struct {
 	told         chan string                // logout tokens
 }
 
-const allClaims = "given_name family_name preferred_username birthdate gender birthplace birthcountry email age_over_15 age_over_16 age_over_18 idp_given_name idp_family_name idp_birthdate idp_id amr"
+const allClaims = "given_name family_name preferred_username birthdate gender birthplace birthcountry email age_over_15 age_over_16 age_over_18 resident_of_region resident_of_departement resident_of_commune idp_given_name idp_family_name idp_birthdate idp_id amr"
 
 func newTruthWorld(t *testing.T) *truthWorld {
 	w := &truthWorld{}
@@ -38,7 +38,7 @@ func newTruthWorld(t *testing.T) *truthWorld {
 	const secret = "a-secret-of-the-broker-at-the-provider-01234567"
 	issuer := provider(t, secret, []sandbox.Identity{{
 		ID: "camille", GivenName: "Camille Jeanne", FamilyName: "Linteau", PreferredUsername: "Linteau-Claveau", Birthdate: "1984-06-21",
-		Gender: "female", Birthplace: "69123", Birthcountry: "99100", Email: "camille@mail.example", EmailVerified: true,
+		Gender: "female", Birthplace: "69123", Birthcountry: "99100", Email: "camille@mail.example", EmailVerified: true, PostalCode: "69100", Locality: "Villeurbanne",
 	}}, func() string { return w.broker + "/callback/upstream" })
 	algs := []string{"ES256", "EdDSA", "PS256", "RS256"}
 	ringSecret, err := keys.LoadOrCreateSecret(filepath.Join(dir, "secret"))
@@ -62,7 +62,7 @@ providers:
     issuer: %s
     client_id: voussoir
     client_secret_file: %s
-    scopes: [openid, profile, birth, email]
+    scopes: [openid, profile, birth, email, address]
     id_token_signed_response_alg: ES256
     userinfo: { fetch: true }
     acr: { max: eidas1, map: { eidas1: eidas1 } }

@@ -249,11 +249,3 @@ func noticeOf(k federation.Kind) web.NoticeCode {
 	}
 	return web.NoticeInvalid
 }
-
-// deniedNotice words a denial of policy as what another provider could mend.
-func deniedNotice(d policies.Decision) *notice {
-	if d.Rule == policies.RuleMissing {
-		return &notice{Code: web.NoticeMissingClaim, Claims: d.Missing}
-	}
-	return &notice{Code: web.NoticeTooWeak}
-}

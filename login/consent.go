@@ -86,7 +86,8 @@ func values(id identity.Identity, claims []protocol.Claim) []web.ClaimValue {
 	out := make([]web.ClaimValue, 0, len(claims))
 	for _, c := range claims {
 		if v, ok := id.Value(c); ok {
-			out = append(out, web.ClaimValue{Claim: c, Value: v, Verified: c == protocol.Email && id.EmailVerified})
+			code, _ := v.(string)
+			out = append(out, web.ClaimValue{Claim: c, Value: v, Verified: c == protocol.Email && id.EmailVerified, Place: identity.PlaceName(c, code)})
 		}
 	}
 	return out

@@ -70,6 +70,9 @@ func (s *Service) choosing(ctx context.Context, v *visit, h http.Header) (Step, 
 			return nil, err
 		}
 		return s.next(ctx, v, h) // not Choosing with a session again: see back
+	case v.Request.Prompt.None && v.Notice != nil && v.Notice.Rule != "":
+		rule, answer := turnBack(v)
+		return s.end(ctx, v, rule, answer)
 	case v.Request.Prompt.None && v.Notice != nil:
 		return s.end(ctx, v, rulePromptNone, protocol.Fail(protocol.InteractionRequired, nil, "another identity provider would have to be chosen"))
 	case v.Request.Prompt.None:
@@ -148,6 +151,9 @@ func (s *Service) identified(ctx context.Context, v *visit, client *clients.Clie
 		events = append(events, under(by(s.event(audit.LoginDenied, v, string(d.Deny)), in), d, d.Missing))
 		next = v.back(deniedNotice(d))
 		next.Provider = in.Provider
+		// From now on the whole visit needs the level that a condition wants: the next
+		// provider is asked for it, and one that cannot reach it is not offered.
+		next.Request.MinACR = protocol.StrongerACR(next.Request.MinACR, d.RequireACR)
 	}
 	if err := s.record(ctx, events...); err != nil {
 		return err
@@ -182,7 +188,10 @@ func (s *Service) decideAgain(ctx context.Context, v *visit, client *clients.Cli
 
 // facts are all that policy looks at but the standing answer.
 func (s *Service) facts(v *visit, client *clients.Client, in signIn) policies.Facts {
-	return policies.Facts{Client: client, Request: v.Request, ACR: in.ACR, Has: in.Identity.Has(), Switched: v.Switched, Now: s.Now()}
+	return policies.Facts{
+		Client: client, Request: v.Request, ACR: in.ACR, Has: in.Identity.Has(), Switched: v.Switched, Now: s.Now(),
+		Provider: in.Provider, Person: person(in.Identity),
+	}
 }
 
 // subject is what the service knows her by.

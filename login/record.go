@@ -60,7 +60,7 @@ func by(e audit.Event, in signIn) audit.Event {
 // under adds a decision and the names of the claims that the entry is about.
 func under(e audit.Event, d policies.Decision, claims []protocol.Claim) audit.Event {
 	e.Public.Policy, e.Public.PolicyVersion = d.PolicyID, d.PolicyVersion
-	e.Public.Rule, e.Public.Basis = d.Rule, string(d.Basis)
+	e.Public.Rule, e.Public.Basis = d.Named(), string(d.Basis)
 	e.Public.Claims = make([]string, len(claims))
 	for i, c := range claims {
 		e.Public.Claims[i] = string(c)

@@ -147,6 +147,9 @@ func turnBack(v *visit) (rule string, answer *protocol.Error) {
 	if v.Notice != nil && v.Notice.Code == web.NoticeBadIdentity { // it will not pass by waiting
 		return ruleBadIdentity, protocol.Fail(protocol.AccessDenied, nil, "the identity provider gave no identity that can be used")
 	}
+	if v.Notice != nil && v.Notice.Rule != "" {
+		return v.Notice.Rule, protocol.Fail(protocol.AccessDenied, nil, "the policy of this service does not allow the sign-in")
+	}
 	return ruleTurnedBack, protocol.Fail(protocol.AccessDenied, nil, "the person turned back")
 }
 

@@ -55,7 +55,7 @@ func unblocked(offers []policies.Offer, said preferences.Providers) ([]policies.
 func (s *Service) notice(v *visit, client *clients.Client, c choices) web.Notice {
 	switch {
 	case v.Notice != nil:
-		return web.Notice{Code: v.Notice.Code, Claims: v.Notice.Claims, Provider: s.providerName(v.Provider)}
+		return web.Notice{Code: v.Notice.Code, Claims: v.Notice.Claims, Reason: v.Notice.Reason, Provider: s.providerName(v.Provider)}
 	case v.Suspicious:
 		return web.Notice{Code: web.NoticeCaution}
 	case c.weak != nil:

@@ -66,6 +66,8 @@ type visit struct {
 type notice struct {
 	Code   web.NoticeCode
 	Claims []protocol.Claim `json:",omitempty"`
+	Reason protocol.Text    `json:",omitempty"` // of the condition that denied
+	Rule   string           `json:",omitempty"` // by which policy denied; see turnBack
 	Flaws  []identity.Flaw  `json:",omitempty"` // NoticeBadIdentity: what was wrong, never a value
 	Number string           `json:",omitempty"` // of the request in which it happened
 }

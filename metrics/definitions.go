@@ -44,6 +44,9 @@ const (
 	auditAppends = "voussoir_audit_appends_total"
 	auditTime    = "voussoir_audit_append_duration_seconds"
 
+	witnessAnswers = "voussoir_audit_witness_answers_total"
+	witnessSigned  = "voussoir_audit_witness_cosigned_timestamp_seconds"
+
 	storeCommits = "voussoir_store_commits_total"
 	storeTime    = "voussoir_store_commit_duration_seconds"
 	queue        = "voussoir_queue_length"
@@ -85,6 +88,8 @@ func Definitions() []Definition {
 		{auditEntries, Counter, []string{"kind"}, "Entries of the audit log.", nil},
 		{auditAppends, Counter, []string{"outcome"}, "Writes to the audit log alone.", nil},
 		{auditTime, Histogram, nil, "Time of a write to the audit log alone, until it is durable.", quick},
+		{witnessAnswers, Counter, []string{"witness", "outcome"}, "Checkpoints of the audit log that were shown to a witness.", nil},
+		{witnessSigned, Gauge, []string{"witness"}, "The time of a witness's newest cosignature, by its clock.", nil},
 
 		{storeCommits, Counter, []string{"store", "outcome"}, "Transactions that a store committed, or failed to.", nil},
 		{storeTime, Histogram, []string{"store"}, "Time of a commit, the flush to the disk included.", quick},

@@ -19,6 +19,7 @@ type Facts struct {
 	Queues       map[string]int // length by name
 	Keys         []Key
 	Certificates map[string]time.Time // expiry by what the certificate is for
+	Witnesses    map[string]time.Time // time of the newest cosignature by witness; zero: none
 	Loaded       time.Time            // since when the configuration is in force
 }
 
@@ -48,7 +49,7 @@ func newLooker(facts func(context.Context) Facts) *looker {
 	l := &looker{facts: facts, descs: map[string]*prometheus.Desc{}}
 	for _, d := range Definitions() {
 		switch d.Name {
-		case inService, up, changed, breaker, queue, keySince, expiry, loaded:
+		case inService, up, changed, breaker, queue, keySince, expiry, loaded, witnessSigned:
 			l.descs[d.Name] = prometheus.NewDesc(d.Name, d.Help, d.Labels, nil)
 		}
 	}
@@ -89,6 +90,11 @@ func (l *looker) Collect(ch chan<- prometheus.Metric) {
 	}
 	for name, at := range f.Certificates {
 		show(expiry, seconds(at), word(name))
+	}
+	for name, at := range f.Witnesses {
+		if !at.IsZero() {
+			show(witnessSigned, seconds(at), name)
+		}
 	}
 	if !f.Loaded.IsZero() {
 		show(loaded, seconds(f.Loaded))

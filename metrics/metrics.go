@@ -162,6 +162,20 @@ func (m *Metrics) Issued(grant, clientAuth string) {
 // Noted hears of each entry of the audit log.
 func (m *Metrics) Noted(kind string) { m.counters[auditEntries].WithLabelValues(word(kind)).Inc() }
 
+// Witnessed hears what came of each checkpoint that a witness was shown.
+func (m *Metrics) Witnessed(witness, outcome string) {
+	m.counters[witnessAnswers].WithLabelValues(witness, word(outcome)).Inc()
+}
+
+// Witnesses shows the counters of these witnesses at zero, for alerts on them.
+func (m *Metrics) Witnesses(names, outcomes []string) {
+	for _, name := range names {
+		for _, outcome := range outcomes {
+			m.counters[witnessAnswers].WithLabelValues(name, word(outcome))
+		}
+	}
+}
+
 // Appended hears of each write to the audit log alone, whatever came of it.
 func (m *Metrics) Appended(took time.Duration, err error) {
 	m.counters[auditAppends].WithLabelValues(outcomeOf(err)).Inc()

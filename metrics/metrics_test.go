@@ -22,10 +22,10 @@ var noon = time.Date(2026, 3, 12, 12, 0, 0, 0, time.UTC)
 
 func facts(context.Context) Facts {
 	return Facts{
-		Providers:    []Provider{{ID: "tax", InService: true, Changed: noon, Breaker: "half_open"}, {ID: "post"}},
-		Queues:       map[string]int{"records": 3},
-		Keys:         []Key{{Use: "services", Alg: "ES256", Since: noon}},
-		Certificates: map[string]time.Time{"server": noon}, Loaded: noon,
+		Providers: []Provider{{ID: "tax", InService: true, Changed: noon, Breaker: "half_open"}, {ID: "post"}},
+		Queues:    map[string]int{"records": 3},
+		Keys:      []Key{{Use: "services", Alg: "ES256", Since: noon}},
+		Witnesses: map[string]time.Time{"witness.example/one": time.Unix(1_700_000_000, 0)}, Certificates: map[string]time.Time{"server": noon}, Loaded: noon,
 	}
 }
 
@@ -45,6 +45,7 @@ func whole(t *testing.T) *Metrics {
 	m.Checked("exact", time.Second)
 	m.Issued("authorization_code", "private_key_jwt")
 	m.Noted("consent.given")
+	m.Witnessed("witness.example/one", "ok")
 	m.Appended(time.Millisecond, nil)
 	m.Appended(time.Millisecond, fmt.Errorf("append: %w", context.Canceled))
 	m.Committed("records", time.Millisecond, errors.New("disk full"))

@@ -9,35 +9,43 @@ import (
 )
 
 // The rules. Exactly one of them makes each decision, in this order; its name is
-// on record. Deny: the first three. Ask: the next eight. The last lets pass.
+// on record. Deny: the first six. Ask: the next nine. The last lets pass.
 const (
-	RuleNoPolicy      = "no-policy"              // the client has no policy, so nothing is justified
-	RuleACR           = "acr"                    // the sign-in is weaker than the policy or the request demands
-	RuleMissing       = "required-claim-missing" // the service cannot work without a claim that nobody knows
-	RulePromptConsent = "prompt-consent"         // the service wants her to be asked (prompt=consent)
-	RuleOffline       = "offline-access"         // the service wants to come back while she is away: no earlier answer speaks of that
-	RuleEveryTime     = "every-time"             // the policy remembers no answer
-	RuleFirstTime     = "first-time"             // she has not answered before, or withdrew
-	RuleInformed      = "informed"               // the same on another basis than consent: she is told
-	RulePolicyChanged = "policy-changed"         // she answered under another policy, version or legal basis
-	RuleExpired       = "expired"                // her answer was remembered until now, or for longer than the policy now allows
-	RuleNewClaim      = "new-claim"              // more is asked than she has seen, or agreed to
-	RuleOtherPerson   = "another-person"         // her earlier answer covers it, but somebody else was signed in here: she is told who she is now
-	RuleStanding      = "standing"               // her earlier answer covers it
+	RuleNoPolicy        = "no-policy"              // the client has no policy, so nothing is justified
+	RuleACR             = "acr"                    // the sign-in is weaker than the policy or the request demands
+	RuleConditionDeny   = "condition-denied"       // a condition of the policy says no
+	RuleConditionFailed = "condition-failed"       // nobody can say whether a condition holds
+	RuleConditionACR    = "condition-acr"          // a condition wants a higher level
+	RuleMissing         = "required-claim-missing" // the service cannot work without a claim that nobody knows
+	RulePromptConsent   = "prompt-consent"         // the service wants her to be asked (prompt=consent)
+	RuleOffline         = "offline-access"         // the service wants to come back while she is away: no earlier answer speaks of that
+	RuleEveryTime       = "every-time"             // the policy remembers no answer
+	RuleFirstTime       = "first-time"             // she has not answered before, or withdrew
+	RuleInformed        = "informed"               // the same on another basis than consent: she is told
+	RulePolicyChanged   = "policy-changed"         // she answered under another policy, version or legal basis
+	RuleExpired         = "expired"                // her answer was remembered until now, or for longer than the policy now allows
+	RuleNewClaim        = "new-claim"              // more is asked than she has seen, or agreed to
+	RuleOtherPerson     = "another-person"         // her earlier answer covers it, but somebody else was signed in here: she is told who she is now
+	RuleConditionAsk    = "condition-ask"          // a condition wants her to be asked, whatever she has answered before
+	RuleStanding        = "standing"               // her earlier answer covers it
 )
 
 // Rules lists the rules in the order in which they are tried.
 func Rules() []string {
 	return []string{
-		RuleNoPolicy, RuleACR, RuleMissing, RulePromptConsent, RuleOffline, RuleEveryTime, RuleFirstTime,
-		RuleInformed, RulePolicyChanged, RuleExpired, RuleNewClaim, RuleOtherPerson, RuleStanding,
+		RuleNoPolicy, RuleACR, RuleConditionDeny, RuleConditionFailed, RuleConditionACR, RuleMissing,
+		RulePromptConsent, RuleOffline, RuleEveryTime, RuleFirstTime, RuleInformed, RulePolicyChanged, RuleExpired,
+		RuleNewClaim, RuleOtherPerson, RuleConditionAsk, RuleStanding,
 	}
 }
 
 // Decide says what may leave and whether to ask first. It is the only place that
 // says so. What may leave is never more than what the policy allows, the request
 // asks for and we know of the person. It is pure, and safe for concurrent use.
-func (t *Table) Decide(f Facts) Decision {
+func (t *Table) Decide(f Facts) Decision { return t.decide(f, nil) }
+
+// decide is Decide; each is told of every condition that it looked at.
+func (t *Table) decide(f Facts, each func(c *Condition, held bool, failed error)) Decision {
 	p, ok := t.Policy(f.Client)
 	if !ok {
 		return Decision{Deny: protocol.UnauthorizedClient, Rule: RuleNoPolicy}
@@ -46,13 +54,20 @@ func (t *Table) Decide(f Facts) Decision {
 	if !f.ACR.Reaches(requiredACR(p, f.Request)) {
 		return d.denied(RuleACR)
 	}
-	d.Release, d.Optional, d.Missing = p.claims(f)
+	asked := f.Request.AskedClaims()
+	v := p.conditions(&f, asked, each)
+	if rule := v.against(&d, f.ACR); rule != "" {
+		return d.denied(rule)
+	}
+	p.claims(asked, f.Has, v.withhold, &d)
 	if len(d.Missing) > 0 {
 		return d.denied(RuleMissing)
 	}
-	d.Rule = p.why(f, d)
+	if d.Rule = p.why(f, d); d.Rule == RuleStanding && v.ask != "" {
+		d.Rule, d.Condition = RuleConditionAsk, v.ask
+	}
 	if d.Rule == RuleStanding {
-		d.Release = among(f.Request, d.Release, intersect(f.Standing.Agreed, d.Optional))
+		d.Release = among(asked, d.Release, intersect(f.Standing.Agreed, d.Optional))
 		d.Optional = nil
 		return d // AskNothing
 	}
@@ -73,6 +88,7 @@ func (t *Table) Decide(f Facts) Decision {
 func (d Decision) denied(rule string) Decision {
 	return Decision{
 		Deny: protocol.AccessDenied, Rule: rule, Missing: d.Missing,
+		Condition: d.Condition, RequireACR: d.RequireACR, Reason: d.Reason,
 		Basis: d.Basis, PolicyID: d.PolicyID, PolicyVersion: d.PolicyVersion,
 	}
 }
@@ -80,23 +96,26 @@ func (d Decision) denied(rule string) Decision {
 // claims sorts what is asked for and allowed: needed leaves if she goes on,
 // optional if she also ticks it, missing is needed and unknown. A claim counts as
 // needed if the policy requires it and the request did not mark it voluntary
-// (OpenID Connect Core section 5.5.1).
-func (p *Policy) claims(f Facts) (needed, optional, missing []protocol.Claim) {
-	for _, asked := range f.Request.AskedClaims() {
+// (OpenID Connect Core section 5.5.1). What a condition withholds is as good as
+// unknown.
+func (p *Policy) claims(asks []protocol.Asked, has, withhold []protocol.Claim, d *Decision) {
+	for _, asked := range asks {
 		rule, allowed := p.rule(asked.Claim)
-		known := slices.Contains(f.Has, asked.Claim)
+		known := slices.Contains(has, asked.Claim)
 		need := rule.Required && !asked.Voluntary
+		if allowed && known && slices.Contains(withhold, asked.Claim) {
+			d.Withheld, known = append(d.Withheld, asked.Claim), false
+		}
 		switch {
 		case !allowed:
 		case known && need:
-			needed = append(needed, asked.Claim)
+			d.Release = append(d.Release, asked.Claim)
 		case known:
-			optional = append(optional, asked.Claim)
+			d.Optional = append(d.Optional, asked.Claim)
 		case need:
-			missing = append(missing, asked.Claim)
+			d.Missing = append(d.Missing, asked.Claim)
 		}
 	}
-	return needed, optional, missing
 }
 
 // slack is how far a remembered answer may reach beyond what the policy would
@@ -183,9 +202,9 @@ func (d Decision) Shown() []protocol.Claim { return slices.Concat(d.Release, d.O
 
 // among returns the claims of a and b in the order in which the request's claims
 // are listed, so that equal sets are equal slices.
-func among(req protocol.AuthRequest, a, b []protocol.Claim) []protocol.Claim {
+func among(asks []protocol.Asked, a, b []protocol.Claim) []protocol.Claim {
 	var out []protocol.Claim
-	for _, asked := range req.AskedClaims() {
+	for _, asked := range asks {
 		if slices.Contains(a, asked.Claim) || slices.Contains(b, asked.Claim) {
 			out = append(out, asked.Claim)
 		}

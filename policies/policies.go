@@ -5,6 +5,8 @@
 package policies
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/voussoir-id/voussoir/clients"
@@ -34,7 +36,8 @@ type Policy struct {
 	Claims          []ClaimRule
 	ConsentValidity Period // how long an answer is remembered; zero: ask each time
 	Registry        Registry
-	RegistryGrace   Period // with RegistryPrefer
+	RegistryGrace   Period      // with RegistryPrefer
+	Conditions      []Condition // compiled; see condition.go
 }
 
 // ClaimRule allows one claim.
@@ -61,8 +64,10 @@ type Facts struct {
 	Request  protocol.AuthRequest
 	ACR      protocol.ACR     // what the provider really reached
 	Has      []protocol.Claim // what we know of the person, derived facts included
-	Switched bool             // somebody else was signed in at this browser until now
-	Standing *Standing        // nil: she has not answered before, or withdrew
+	Provider protocol.ProviderID
+	Person   Person    // for conditions
+	Switched bool      // somebody else was signed in at this browser until now
+	Standing *Standing // nil: she has not answered before, or withdrew
 	Now      time.Time
 }
 
@@ -85,11 +90,24 @@ type Decision struct {
 	Ask           Ask
 	Basis         LegalBasis
 	Deny          protocol.ErrorCode
-	Rule          string // which rule decided; on record
+	Rule          string // which rule decided; see Named
+	Condition     string `json:",omitempty"` // which condition did, where the rule is one of conditions
 	PolicyID      string
 	PolicyVersion int
 	Until         time.Time // until when an answer given now is remembered; zero: not
 	OfflineUntil  time.Time `json:",omitzero"` // until when the service may come back while she is away, if she goes on; zero: not
+
+	Withheld   []protocol.Claim `json:",omitempty"` // asked for, allowed and known, and kept back by a condition
+	RequireACR protocol.ACR     `json:",omitempty"` // with RuleConditionACR: the level that would do
+	Reason     protocol.Text    `json:",omitempty"` // with RuleConditionDenied: what the person reads
+}
+
+// Named is the rule as it goes on record: with the condition, where one decided.
+func (d Decision) Named() string {
+	if d.Condition == "" {
+		return d.Rule
+	}
+	return d.Rule + ":" + d.Condition
 }
 
 // Answered returns what leaves when the person ticked these boxes: Release and
@@ -126,10 +144,25 @@ type Table struct{ byID map[string]*Policy }
 func NewTable(ps ...*Policy) *Table {
 	t := &Table{byID: make(map[string]*Policy, len(ps))}
 	for _, p := range ps {
-		t.byID[p.ID] = p
+		t.byID[p.ID] = p.inOrder()
 	}
 	return t
 }
+
+// inOrder is p with its conditions by id: of several that deny, the first is on
+// record, and the order in which they were written must mean nothing.
+func (p *Policy) inOrder() *Policy {
+	byID := func(a, b Condition) int { return strings.Compare(a.ID, b.ID) }
+	if slices.IsSortedFunc(p.Conditions, byID) {
+		return p
+	}
+	sorted := *p
+	sorted.Conditions = slices.SortedFunc(slices.Values(p.Conditions), byID)
+	return &sorted
+}
+
+// ByID returns a policy, or false.
+func (t *Table) ByID(id string) (*Policy, bool) { p, ok := t.byID[id]; return p, ok }
 
 // Policy returns the policy of a client, or false.
 func (t *Table) Policy(c *clients.Client) (*Policy, bool) { p, ok := t.byID[c.Policy]; return p, ok }

@@ -17,11 +17,18 @@ const (
 	AgeOver15         Claim = "age_over_15"
 	AgeOver16         Claim = "age_over_16"
 	AgeOver18         Claim = "age_over_18"
-	IdPGivenName      Claim = "idp_given_name" // as the provider wrote it, whatever the civil registry made of it
-	IdPFamilyName     Claim = "idp_family_name"
-	IdPBirthdate      Claim = "idp_birthdate"
-	IdPID             Claim = "idp_id" // which provider was used; hidden unless a policy says so
-	AMR               Claim = "amr"
+
+	// Where the person lives, by INSEE COG codes of decreasing size: the coarsest one
+	// that does is enough.
+	ResidentOfRegion      Claim = "resident_of_region"
+	ResidentOfDepartement Claim = "resident_of_departement"
+	ResidentOfCommune     Claim = "resident_of_commune"
+
+	IdPGivenName  Claim = "idp_given_name" // as the provider wrote it, whatever the civil registry made of it
+	IdPFamilyName Claim = "idp_family_name"
+	IdPBirthdate  Claim = "idp_birthdate"
+	IdPID         Claim = "idp_id" // which provider was used; hidden unless a policy says so
+	AMR           Claim = "amr"
 )
 
 // Claims lists every claim that can be released, in the order in which pages
@@ -30,9 +37,13 @@ func Claims() []Claim {
 	return []Claim{
 		GivenName, FamilyName, PreferredUsername, Birthdate, Gender, Birthplace,
 		Birthcountry, Email, AgeOver15, AgeOver16, AgeOver18,
+		ResidentOfRegion, ResidentOfDepartement, ResidentOfCommune,
 		IdPGivenName, IdPFamilyName, IdPBirthdate, IdPID, AMR,
 	}
 }
+
+// Residences are the claims of where a person lives, the coarsest first.
+func Residences() []Claim { return []Claim{ResidentOfRegion, ResidentOfDepartement, ResidentOfCommune} }
 
 // Known reports whether c can be released at all.
 func (c Claim) Known() bool {
@@ -90,6 +101,7 @@ var scopeClaims = map[Scope][]Claim{
 	"age_over_15":        {AgeOver15},
 	"age_over_16":        {AgeOver16},
 	"age_over_18":        {AgeOver18},
+	"resident_of":        Residences(),
 }
 
 // Scopes lists the scopes that we understand, sorted with openid first.
@@ -97,7 +109,7 @@ func Scopes() []Scope {
 	return []Scope{
 		OpenID, "age_over_15", "age_over_16", "age_over_18", "amr", "birth", "birthcountry", "birthdate",
 		"birthplace", "email", "family_name", "gender", "given_name", "identite_pivot",
-		"idp_birthdate", "idp_family_name", "idp_given_name", "idp_id", OfflineAccess, "preferred_username", "profile",
+		"idp_birthdate", "idp_family_name", "idp_given_name", "idp_id", OfflineAccess, "preferred_username", "profile", "resident_of",
 	}
 }
 

@@ -28,6 +28,8 @@ type Identity struct {
 	Birthcountry      string
 	Email             string
 	EmailVerified     bool
+	PostalCode        string // of her address; "": none is sent
+	Locality          string
 	Note              protocol.Text // what she is good for in a test
 }
 
@@ -90,16 +92,19 @@ func people(now time.Time) []entry {
 		{Identity{
 			ID: "camille", GivenName: "Camille", FamilyName: "Linteau", Birthdate: "1984-06-21", Gender: "female",
 			Birthplace: "69123", Birthcountry: france, Email: "camille.linteau@mail.example", EmailVerified: true,
+			PostalCode: "69100", Locality: "Villeurbanne",
 			Note: note("Known to both providers; one of them writes in capitals", "Connue des deux fournisseurs ; l’un écrit en capitales"),
 		}, asIs, capitals},
 		{Identity{
 			ID: "zoe", GivenName: "Zoé Maëlys", FamilyName: "D'Œillet-L'Étançon", Birthdate: "1991-02-28", Gender: "female",
 			Birthplace: "29019", Birthcountry: france, Email: "zoe@etancon.example", EmailVerified: true,
+			PostalCode: "75003", Locality: "PARIS 03",
 			Note: note("Accents, a ligature and apostrophes", "Accents, ligature et apostrophes"),
 		}, asIs, asIs},
 		{Identity{
 			ID: "jean-baptiste", GivenName: "Jean-Baptiste Aurélien Côme", FamilyName: "Pilastre", Birthdate: "1969-07-21", Gender: "male",
 			Birthplace: "13055", Birthcountry: france, Email: "jb.pilastre@mail.example", EmailVerified: true,
+			PostalCode: "13901", Locality: "MARSEILLE CEDEX 20",
 			Note: note("Several given names", "Plusieurs prénoms"),
 		}, asIs, asIs},
 		{Identity{

@@ -46,6 +46,8 @@ func TestIdentities_CoverWhatTheDemoPromises(t *testing.T) {
 		{"no e-mail", func(i Identity) bool { return i.Email == "" }},
 		{"an e-mail that is not verified", func(i Identity) bool { return i.Email != "" && !i.EmailVerified }},
 		{"born in Corsica", func(i Identity) bool { return strings.HasPrefix(i.Birthplace, "2A") }},
+		{"an address", func(i Identity) bool { return i.Locality == "Villeurbanne" }},
+		{"an address that leads to no commune", func(i Identity) bool { return strings.Contains(i.Locality, "CEDEX") }},
 		{"gender unspecified", func(i Identity) bool { return i.Gender == "unspecified" }},
 	}
 	for _, tt := range tests {

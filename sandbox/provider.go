@@ -192,6 +192,7 @@ func (p *provider) metadata() ([]byte, error) {
 			scopes = append(scopes, s)
 		}
 	}
+	scopes = append(scopes, address)
 	document := map[string]any{
 		"issuer":                                p.Issuer,
 		"authorization_endpoint":                p.Issuer + "/authorize",

@@ -56,6 +56,7 @@ func TestUserInfo_WhatIsEmptyAndWhatIsAbsent(t *testing.T) {
 		{"an unverified e-mail says so", "bastien", "openid email",
 			map[string]any{"email": "bastien.corniche@mail.example", "email_verified": false}},
 		{"no usage name: the claim is absent", "y", "openid preferred_username family_name", map[string]any{"family_name": "Y"}},
+		{"no address: the claim is absent", "y", "openid address", map[string]any{}},
 		{"openid alone gives nothing but sub", "y", "openid", map[string]any{}},
 		{"an unknown scope gives nothing", "y", "openid phone", map[string]any{}},
 	}
@@ -72,6 +73,19 @@ func TestUserInfo_WhatIsEmptyAndWhatIsAbsent(t *testing.T) {
 				t.Errorf("%v, want %v", got.user, tt.want)
 			}
 		})
+	}
+}
+
+func TestUserInfo_AnAddressIsAnObject_OIDCCore5_1_1(t *testing.T) {
+	w := newWorld(t, Tax, protocol.EIDAS1)
+	v := w.start("scope", "openid address")
+	got, err := w.finish(v, w.press(v, "identity", "camille"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, _ := got.user["address"].(map[string]any)
+	if want := (map[string]any{"postal_code": "69100", "locality": "Villeurbanne", "country": "FR"}); !maps.Equal(home, want) {
+		t.Errorf("%v, want %v", home, want)
 	}
 }
 

@@ -26,6 +26,10 @@ func (p *provider) userinfo(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, p.claims(g))
 }
 
+// address is a scope and a claim of its own (OpenID Connect Core sections 5.4 and
+// 5.1.1), which no service of the broker gets.
+const address = "address"
+
 // claims is the identity as the scopes of g show it.
 func (p *provider) claims(g *grant) map[string]any {
 	out := map[string]any{"sub": p.subject(g.identity)}
@@ -33,6 +37,9 @@ func (p *provider) claims(g *grant) map[string]any {
 		out["sub"] = p.subject(g.identity) + "0"
 	}
 	for _, s := range g.scopes {
+		if s == address && g.identity.PostalCode != "" {
+			out[address] = map[string]string{"postal_code": g.identity.PostalCode, "locality": g.identity.Locality, "country": "FR"}
+		}
 		for _, c := range s.Claims() {
 			g.identity.put(out, c)
 		}
@@ -88,7 +95,7 @@ func claimNames() []string {
 	for _, c := range given() {
 		out = append(out, string(c))
 	}
-	return out
+	return append(out, address)
 }
 
 // gives reports whether every claim of scope s can be given.

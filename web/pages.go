@@ -146,7 +146,7 @@ func (w *words) notice(n Notice) string {
 	for _, c := range n.Claims {
 		labels = append(labels, w.label(c))
 	}
-	return w.say("notice."+string(n.Code), "Provider", clean(n.Provider.In(w.lang)), "Claims", strings.Join(labels, ", "),
+	return w.say("notice."+string(n.Code), "Provider", clean(n.Provider.In(w.lang)), "Claims", strings.Join(labels, ", "), "Reason", clean(n.Reason.In(w.lang)),
 		"Has", w.or("level.", string(n.Has), "level.unknown"), "Needs", w.or("level.", string(n.Needs), "level.unknown"))
 }
 

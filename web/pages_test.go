@@ -48,6 +48,7 @@ func consentPage() ConsentPage {
 			{Claim: protocol.Birthplace, Value: "75107"},
 			{Claim: protocol.Birthcountry, Value: "99100"},
 			{Claim: protocol.AgeOver18, Value: true},
+			{Claim: protocol.ResidentOfDepartement, Value: "69", Place: "Rhône"},
 		},
 		Optional: []ClaimValue{
 			{Claim: protocol.Email, Value: "anne@courriel.example", Verified: true},
@@ -272,7 +273,7 @@ func TestChoose_WhatAPersonMustSee(t *testing.T) {
 
 func TestChoose_EveryNoticeNamesTheProviderInEveryLanguage(t *testing.T) {
 	s := newSite(t, io.Discard)
-	codes := []NoticeCode{NoticeCancelled, NoticeRefused, NoticeUnavailable, NoticeInvalid, NoticeTooWeak, NoticeTooOld, NoticeBadIdentity, NoticeMissingClaim,
+	codes := []NoticeCode{NoticeCancelled, NoticeCondition, NoticeConditionUnknown, NoticeRefused, NoticeUnavailable, NoticeInvalid, NoticeTooWeak, NoticeTooOld, NoticeBadIdentity, NoticeMissingClaim,
 		NoticeRegistrySeveral, NoticeRegistryNone, NoticeRegistryRefused, NoticeRegistryDeceased, NoticeRegistryUnavailable,
 		NoticeRegistryAmbiguous, NoticeRegistryNotCivil}
 	for _, lang := range s.langs {
@@ -398,7 +399,7 @@ func TestPages_HostileTextIsEscaped_IN02(t *testing.T) {
 	choose.Notice = Notice{Code: NoticeMissingClaim, Provider: hostile, Claims: []protocol.Claim{script}}
 	choose.Providers = []ProviderChoice{{ID: protocol.ProviderID(quote), Name: hostile, ACR: script}}
 	consent.Client, consent.Purpose, consent.Provider, consent.Retention, consent.Remember = hostile, hostile, hostile, script, quote
-	consent.Required = []ClaimValue{{Claim: protocol.GivenName, Value: script + quote + flip}, {Claim: protocol.AMR, Value: []string{script}}, {Claim: protocol.Birthdate, Value: script}}
+	consent.Required = []ClaimValue{{Claim: protocol.GivenName, Value: script + quote + flip}, {Claim: protocol.AMR, Value: []string{script}}, {Claim: protocol.ResidentOfCommune, Value: quote, Place: script + flip}, {Claim: protocol.Birthdate, Value: script}}
 	consent.Optional = []ClaimValue{{Claim: quote, Value: "{{7*7}}[[home.title]]"}}
 	pages := map[string]Handler{
 		"choose":  func(w http.ResponseWriter, r *http.Request) error { return s.Choose(w, r, choose) },

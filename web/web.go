@@ -79,17 +79,19 @@ type NoticeCode string
 
 // The notices.
 const (
-	NoticeCancelled    NoticeCode = "cancelled"
-	NoticeRefused      NoticeCode = "refused"
-	NoticeUnavailable  NoticeCode = "unavailable"
-	NoticeInvalid      NoticeCode = "invalid"
-	NoticeTooWeak      NoticeCode = "too_weak"
-	NoticeTooOld       NoticeCode = "too_old"
-	NoticeBadIdentity  NoticeCode = "bad_identity"
-	NoticeMissingClaim NoticeCode = "missing_claim"
-	NoticeStepUp       NoticeCode = "step_up"    // she is signed in, and not strongly enough
-	NoticeCaution      NoticeCode = "caution"    // something is unusual about her connection
-	NoticeSignedOut    NoticeCode = "signed_out" // she logged out while the visit was open
+	NoticeCancelled        NoticeCode = "cancelled"
+	NoticeRefused          NoticeCode = "refused"
+	NoticeUnavailable      NoticeCode = "unavailable"
+	NoticeInvalid          NoticeCode = "invalid"
+	NoticeTooWeak          NoticeCode = "too_weak"
+	NoticeTooOld           NoticeCode = "too_old"
+	NoticeBadIdentity      NoticeCode = "bad_identity"
+	NoticeMissingClaim     NoticeCode = "missing_claim"
+	NoticeCondition        NoticeCode = "condition"         // the service's policy denies, and says why
+	NoticeConditionUnknown NoticeCode = "condition_unknown" // nobody can say whether it does
+	NoticeStepUp           NoticeCode = "step_up"           // she is signed in, and not strongly enough
+	NoticeCaution          NoticeCode = "caution"           // something is unusual about her connection
+	NoticeSignedOut        NoticeCode = "signed_out"        // she logged out while the visit was open
 
 	NoticeProviderBlocked NoticeCode = "provider_blocked" // she herself has blocked it
 	NoticePersonBlocked   NoticeCode = "person_blocked"   // never shown: a page of its own says it, see PersonBlocked
@@ -108,6 +110,7 @@ type Notice struct {
 	Code     NoticeCode
 	Provider protocol.Text
 	Claims   []protocol.Claim // for NoticeMissingClaim
+	Reason   protocol.Text    // for NoticeCondition
 	// For NoticeStepUp: the level that she has, and the one that she needs.
 	Has, Needs protocol.ACR
 }
@@ -137,8 +140,9 @@ type ConsentPage struct {
 // The page words it (dates, genders, yes and no).
 type ClaimValue struct {
 	Claim    protocol.Claim
-	Value    any  // string, bool or []string
-	Verified bool // for email: the provider vouches for it
+	Value    any    // string, bool or []string
+	Verified bool   // for email: the provider vouches for it
+	Place    string // of a claim of residence: the name of the place that Value is the code of
 }
 
 // FormPostPage is the form_post response mode: a form that the person submits

@@ -164,6 +164,8 @@ func (w *words) textual(c ClaimValue, v string) (value, remark string) {
 		}
 	case c.Claim == protocol.Birthcountry && v == "99100": // France in INSEE's code
 		return w.say("value.france", "Code", v), ""
+	case c.Place != "":
+		return w.say("value.place", "Name", clean(c.Place), "Code", v), ""
 	case c.Claim == protocol.Email && c.Verified:
 		return v, w.text["value.verified"]
 	case c.Claim == protocol.Email:

@@ -30,6 +30,8 @@ func TestFact_WordedForPeople(t *testing.T) {
 		{"a gender that is not given", ClaimValue{Claim: protocol.Gender, Value: "unspecified"}, "non précisé", "not given"},
 		{"born in France", ClaimValue{Claim: protocol.Birthcountry, Value: "99100"}, "99100 (France)", "99100 (France)"},
 		{"born elsewhere", ClaimValue{Claim: protocol.Birthcountry, Value: "99351"}, "99351", "99351"},
+		{"a region", ClaimValue{Claim: protocol.ResidentOfRegion, Value: "84", Place: "Auvergne-Rhône-Alpes"}, "Auvergne-Rhône-Alpes (84)", "Auvergne-Rhône-Alpes (84)"},
+		{"a commune without a name", ClaimValue{Claim: protocol.ResidentOfCommune, Value: "69266"}, "69266", "69266"},
 		{"a birthplace abroad", ClaimValue{Claim: protocol.Birthplace, Value: ""}, "aucune (naissance à l’étranger)", "none (born abroad)"},
 		{"yes", ClaimValue{Claim: protocol.AgeOver18, Value: true}, "oui", "yes"},
 		{"no", ClaimValue{Claim: protocol.AgeOver16, Value: false}, "non", "no"},

@@ -43,9 +43,10 @@ func (p *program) audit() *cobra.Command {
 
 // auditLog is a log that a command reads.
 type auditLog struct {
-	origin  string
-	records *sql.Records
-	keys    []keys.NoteKey
+	origin    string
+	records   *sql.Records
+	keys      []keys.NoteKey
+	witnesses []audit.WitnessKey
 }
 
 // withLog opens the records and reads the keys of a configuration.
@@ -57,6 +58,9 @@ func (p *program) withLog(ctx context.Context, file string, do func(*auditLog) e
 		}
 		defer ring.Close()
 		l := &auditLog{origin: audit.Origin(c.Issuer), records: records}
+		for _, w := range c.Witnesses {
+			l.witnesses = append(l.witnesses, w.Key)
+		}
 		if l.keys, err = ring.Notary(l.origin).Keys(); err != nil {
 			return err
 		}
@@ -78,12 +82,23 @@ func (p *program) auditVerify() *cobra.Command {
 	since := c.Flags().StringArray("since", nil, "hold the log against the checkpoint in `FILE`, which must be there (may be repeated)")
 	from := c.Flags().String("from-url", "", "verify what a broker shows to everybody at `URL`/audit, with --key in place of --config")
 	ks := c.Flags().StringArray("key", nil, "a `KEY` of the log at --from-url (may be repeated)")
+	witnesses := quorumFlags(c)
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		quorum, err := witnesses()
+		if err != nil {
+			return err
+		}
 		if *from != "" {
-			return p.verifyRemote(cmd.Context(), *from, *ks, *remember, *since, *asJSON)
+			return p.verifyRemote(cmd.Context(), *from, *ks, *remember, *since, quorum, *asJSON)
 		}
 		return p.withLog(cmd.Context(), *file, func(l *auditLog) error {
-			v := &audit.Verifier{Store: l.records, Origin: l.origin, Progress: p.progress("entries")}
+			if len(quorum.Keys) == 0 {
+				quorum.Keys = l.witnesses
+			}
+			if err := enoughWitnesses(quorum); err != nil {
+				return err
+			}
+			v := &audit.Verifier{Store: l.records, Origin: l.origin, Quorum: quorum, Progress: p.progress("entries")}
 			for _, k := range l.keys {
 				v.Keys = append(v.Keys, audit.VerifierKey{KID: k.KID, Verifier: k.Verifier})
 			}
@@ -120,6 +135,9 @@ func (p *program) sayReport(r *audit.Report, asJSON bool, took time.Duration) er
 		for _, f := range r.Findings {
 			fmt.Fprintf(p.out, "  index %d: %s\n", f.Index, f.What)
 		}
+	}
+	if r.Witnessed != nil {
+		fmt.Fprintf(p.out, "the checkpoint of %d entries is cosigned by %s\n", r.Witnessed.Size, signers(r.Witnessed.Cosignatures))
 	}
 	for _, n := range r.Notices {
 		fmt.Fprintf(p.out, "  notice, index %d: %s\n", n.Index, n.What)
@@ -262,6 +280,8 @@ type receiptLine struct {
 	Size   int64           `json:"size,omitempty"`
 	Entry  string          `json:"entry,omitempty"`
 	Public json.RawMessage `json:"public,omitempty"`
+	// Cosignatures are those of the witnesses that were named.
+	Cosignatures []audit.Cosignature `json:"cosignatures,omitempty"`
 }
 
 func (p *program) auditVerifyReceipt() *cobra.Command {
@@ -274,21 +294,27 @@ func (p *program) auditVerifyReceipt() *cobra.Command {
 	log := c.Flags().String("log", "", "the `NAME` of the log, such as id.example.org/audit")
 	ks := c.Flags().StringArray("key", nil, "a `KEY` of the log (may be repeated)")
 	asJSON := c.Flags().Bool("json", false, "print the outcome as JSON")
+	witnesses := quorumFlags(c)
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		if *log == "" || len(*ks) == 0 {
 			return usageError("--log NAME and --key KEY are missing: which log, and how its checkpoints are verified")
+		}
+		quorum, err := witnesses()
+		if err == nil {
+			err = enoughWitnesses(quorum)
+		}
+		if err != nil {
+			return err
 		}
 		b, err := readLimited(args[0])
 		if err != nil {
 			return fmt.Errorf("read the receipt: %w", err)
 		}
-		line := checkReceipt(b, *log, *ks)
+		line := checkReceipt(b, *log, *ks, quorum)
 		if *asJSON {
 			err = p.printJSON(line)
-		} else if line.Valid {
-			_, err = fmt.Fprintf(p.out, "the receipt holds: entry %s is number %d of the log %s, which had %d entries\n%s\n", line.Entry, line.Index, line.Log, line.Size, line.Public)
 		} else {
-			_, err = fmt.Fprintf(p.out, "the receipt does NOT hold: %s\n", line.Why)
+			err = p.sayReceipt(line, len(quorum.Keys) > 0)
 		}
 		if err == nil && !line.Valid {
 			err = alreadySaid(exitFailure)
@@ -298,7 +324,7 @@ func (p *program) auditVerifyReceipt() *cobra.Command {
 	return c
 }
 
-func checkReceipt(b []byte, origin string, ks []string) receiptLine {
+func checkReceipt(b []byte, origin string, ks []string, quorum audit.Quorum) receiptLine {
 	proof, err := audit.ParseProof(b)
 	if err != nil {
 		return receiptLine{Why: err.Error()}
@@ -307,8 +333,12 @@ func checkReceipt(b []byte, origin string, ks []string) receiptLine {
 	if err != nil {
 		return receiptLine{Why: err.Error()}
 	}
+	found, err := quorum.Met(proof.Checkpoint)
+	if err != nil {
+		return receiptLine{Why: err.Error(), Cosignatures: found}
+	}
 	return receiptLine{
-		Valid: true, Log: origin, Index: proof.Index, Size: checkpoint.Size,
+		Valid: true, Cosignatures: found, Log: origin, Index: proof.Index, Size: checkpoint.Size,
 		Entry: hex.EncodeToString(proof.Statement.ID[:]), Public: json.RawMessage(proof.Statement.Public),
 	}
 }

@@ -15,13 +15,16 @@ import (
 const maxPart = 16 << 20
 
 // verifyRemote verifies what a broker shows to everybody.
-func (p *program) verifyRemote(ctx context.Context, address string, ks []string, remember string, since []string, asJSON bool) error {
+func (p *program) verifyRemote(ctx context.Context, address string, ks []string, remember string, since []string, quorum audit.Quorum, asJSON bool) error {
 	if len(ks) == 0 {
 		return usageError("--from-url needs --key KEY, from somewhere else than that address")
 	}
+	if err := enoughWitnesses(quorum); err != nil {
+		return err
+	}
 	address = strings.TrimSuffix(strings.TrimSuffix(address, "/"), audit.PathPrefix)
 	client := &http.Client{Timeout: 30 * time.Second}
-	v := &audit.Remote{Origin: audit.Origin(address), Progress: p.progress("entries")}
+	v := &audit.Remote{Origin: audit.Origin(address), Quorum: quorum, Progress: p.progress("entries")}
 	v.Fetch = func(ctx context.Context, path string) ([]byte, error) {
 		return fetchPart(ctx, client, address+audit.PathPrefix+"/"+path)
 	}

@@ -60,7 +60,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		PersistentPreRun:  func(*cobra.Command, []string) { started = true },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}
-	root.AddCommand(p.demo(), p.serve(), p.check(), p.keys(), p.clients(), p.kill(), p.restore(), p.audit(), p.version(), p.schema())
+	root.AddCommand(p.demo(), p.serve(), p.check(), p.policy(), p.keys(), p.clients(), p.kill(), p.restore(), p.audit(), p.version(), p.schema())
 	root.SetArgs(keyIDsLast(args))
 	root.SetOut(p.out)
 	root.SetErr(p.err)

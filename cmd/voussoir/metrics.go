@@ -38,7 +38,7 @@ func (b *broker) facts(ctx context.Context) metrics.Facts {
 	now := b.current.Load()
 	f := metrics.Facts{
 		Queues:       map[string]int{"records": b.records.Queued(), "flow": b.flows.Queued()},
-		Certificates: map[string]time.Time{}, Loaded: now.loadedAt,
+		Certificates: map[string]time.Time{}, Witnesses: map[string]time.Time{}, Loaded: now.loadedAt,
 	}
 	for _, k := range now.known {
 		_, inService := now.directory.Get(k.ID)
@@ -50,6 +50,11 @@ func (b *broker) facts(ctx context.Context) metrics.Facts {
 	for _, k := range b.ring.Keys() {
 		if k.State == keys.Active {
 			f.Keys = append(f.Keys, metrics.Key{Use: cmp.Or(string(k.Use), "services"), Alg: k.Alg, Since: k.Activated})
+		}
+	}
+	if b.witnesses != nil {
+		for _, w := range b.witnesses.States() {
+			f.Witnesses[w.Name] = w.Last
 		}
 	}
 	if now.tls != nil && now.tls.Leaf != nil {

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
+	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/provider"
 )
 
@@ -32,10 +34,14 @@ func (b *broker) reload(ctx context.Context, c *config.Loaded) error {
 		{"tls", (c.TLS == nil) != (b.started.TLS == nil)},
 		{"client_certificates", !sameCertificates(c.ClientCertificates, b.started.ClientCertificates)},
 		{"keys.signer", c.KeysSigner != b.started.KeysSigner},
+		{"audit.witnesses", !slices.EqualFunc(c.Witnesses, b.started.Witnesses, sameWitness)},
 	} {
 		if s.changed {
 			return fmt.Errorf("%s has changed, which needs a restart", s.name)
 		}
+	}
+	if ids := policies.Unversioned(b.current.Load().policies, c.Policies); len(ids) > 0 {
+		return fmt.Errorf("the policy %s says something else under the same version: raise its version (voussoir policy diff shows what)", strings.Join(ids, ", "))
 	}
 	next, err := newSnapshot(c, b.outside())
 	if err != nil {

@@ -21,7 +21,7 @@ const pathAuditKeys = audit.PathPrefix + "/keys"
 const expireEvery = time.Hour
 
 // growTree makes what extends the audit log's tree and what shows it.
-func (b *broker) growTree(c *config.Loaded) (err error) {
+func (b *broker) growTree(ctx context.Context, c *config.Loaded) (err error) {
 	origin := audit.Origin(c.Issuer)
 	b.sequence, err = audit.NewSequencer(audit.SequencerConfig{
 		Store: b.records, Notary: b.ring.Notary(origin), Origin: origin, Now: b.now, Log: b.events,
@@ -29,8 +29,10 @@ func (b *broker) growTree(c *config.Loaded) (err error) {
 	if err != nil {
 		return err
 	}
-	b.tree, err = audit.NewTree(b.records)
-	return err
+	if b.tree, err = audit.NewTree(b.records); err != nil {
+		return err
+	}
+	return b.callWitnesses(ctx, c)
 }
 
 // treeRoutes serves the tree at the paths of C2SP tlog-tiles, and its keys.

@@ -52,13 +52,15 @@ type broker struct {
 	log      *audit.Log
 	tree     *audit.Tree
 	sequence *audit.Sequencer
-	notices  *notices.Queue
-	kinds    map[string]notices.Kind
-	health   *health.Monitor
-	metrics  *metrics.Metrics
-	events   *slog.Logger
-	now      func() time.Time
-	undo     []func() // in the order of opening
+	// witnesses is nil where there are none.
+	witnesses *audit.Witnesses
+	notices   *notices.Queue
+	kinds     map[string]notices.Kind
+	health    *health.Monitor
+	metrics   *metrics.Metrics
+	events    *slog.Logger
+	now       func() time.Time
+	undo      []func() // in the order of opening
 }
 
 // wire builds a broker, from the keys at the bottom to the routes at the top.
@@ -104,7 +106,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err := syncKeys(ctx, b.ring, b.records, events); err != nil {
 		return nil, err
 	}
-	if err := b.growTree(c); err != nil {
+	if err := b.growTree(ctx, c); err != nil {
 		return nil, err
 	}
 
@@ -259,6 +261,7 @@ func (b *broker) run(ctx context.Context) error {
 	g.Go(func() error { return b.flows.Run(ctx) })
 	g.Go(func() error { return b.sequence.Run(ctx) })
 	g.Go(func() error { return b.expirePersonal(ctx) })
+	g.Go(func() error { return b.cosign(ctx) })
 	g.Go(func() error { return b.watchKeys(ctx) })
 	g.Go(func() error { return b.notices.Run(ctx, b.kinds) })
 	g.Go(func() error { return b.watchStops(ctx) })

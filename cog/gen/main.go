@@ -53,6 +53,9 @@ func run(args []string) error {
 	if err := write(filepath.Join(args[0], "communes.txt"), slices.Sorted(maps.Values(lines))); err != nil {
 		return err
 	}
+	if err := write(filepath.Join(args[0], "postal.txt"), postal(lines)); err != nil {
+		return err
+	}
 	areas, err := areas(args[1])
 	if err != nil {
 		return err
@@ -99,6 +102,24 @@ func communes(lines map[string]string, edition string, old bool) error {
 		lines[p.Code] = strings.Join([]string{p.Code, kind, within, strings.Join(p.Postal, ","), p.Name}, "\t")
 	}
 	return nil
+}
+
+// postal turns the lines of the communes and arrondissements around.
+func postal(lines map[string]string) []string {
+	places := map[string][]string{}
+	for _, code := range slices.Sorted(maps.Keys(lines)) {
+		f := strings.Split(lines[code], "\t")
+		if (f[1] == "c" || f[1] == "m") && f[3] != "" {
+			for _, p := range strings.Split(f[3], ",") {
+				places[p] = append(places[p], code)
+			}
+		}
+	}
+	var out []string
+	for _, p := range slices.Sorted(maps.Keys(places)) {
+		out = append(out, p+"\t"+strings.Join(places[p], ","))
+	}
+	return out
 }
 
 func areas(edition string) ([]string, error) {

@@ -58,6 +58,7 @@ func (p *Provider) merge(token, info object) (object, error) {
 	for field, source := range p.sources {
 		a, b := given(token, source), given(info, source)
 		switch {
+		case protocol.Claim(field) == identity.AddressClaim: // see address
 		case a != nil && b != nil && !same(a, b):
 			return nil, p.because(federation.ReasonIdentity, "ID token and userinfo do not agree on %s", field)
 		case a != nil:
@@ -93,7 +94,7 @@ func sent(claims, token object) identity.Sent {
 		out.Unread = append(out.Unread, identity.Flaw{Claim: c, Rule: identity.WrongType})
 	}
 	for _, c := range identity.Facts() {
-		if c == identity.EmailVerified {
+		if c == identity.EmailVerified || c == identity.AddressClaim {
 			continue
 		}
 		text, _, err := claims.text(string(c))
@@ -114,4 +115,41 @@ func sent(claims, token object) identity.Sent {
 		}
 	}
 	return out
+}
+
+// address reads an address (OpenID Connect Core section 5.1.1). One object may be
+// spelt in two ways, and two that differ are not worth a sign-in: nobody can say
+// which is hers.
+func (p *Provider) address(token, info object) (identity.Address, identity.Rule) {
+	source := p.sources[string(identity.AddressClaim)]
+	a, inToken, rule := postal(given(token, source))
+	b, inInfo, also := postal(given(info, source))
+	switch {
+	case rule != "" || also != "":
+		return identity.Address{}, identity.WrongType
+	case inToken && inInfo && a != b:
+		return identity.Address{}, identity.SeveralValues
+	case inToken:
+		return a, ""
+	}
+	return b, ""
+}
+
+// postal is the part of an address that we look at; false: there is none.
+func postal(raw json.RawMessage) (identity.Address, bool, identity.Rule) {
+	var a identity.Address
+	if raw == nil {
+		return a, false, ""
+	}
+	members, err := protocol.Object(raw)
+	if err != nil {
+		return a, false, identity.WrongType
+	}
+	o := object(members)
+	for name, dst := range map[string]*string{"postal_code": &a.PostalCode, "locality": &a.Locality, "country": &a.Country} {
+		if *dst, _, err = o.text(name); err != nil {
+			return identity.Address{}, false, identity.WrongType
+		}
+	}
+	return a, true, ""
 }

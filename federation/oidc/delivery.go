@@ -52,5 +52,8 @@ func standsFor(scope, field string) bool {
 	if scope == "email" && protocol.Claim(field) == identity.EmailVerified {
 		return true
 	}
+	if scope == "address" && protocol.Claim(field) == identity.AddressClaim {
+		return true
+	}
 	return slices.Contains(protocol.Scope(scope).Claims(), protocol.Claim(field))
 }

@@ -170,7 +170,11 @@ func (p *Provider) identity(token, info object) (identity.Identity, []identity.F
 	if err != nil {
 		return identity.Identity{}, nil, err
 	}
-	id, dropped, err := p.cfg.Schema.Read(sent(claims, token), p.cfg.Now())
+	said, rule := sent(claims, token), identity.Rule("")
+	if said.Address, rule = p.address(token, info); rule != "" {
+		said.Unread = append(said.Unread, identity.Flaw{Claim: identity.AddressClaim, Rule: rule})
+	}
+	id, dropped, err := p.cfg.Schema.Read(said, p.cfg.Now())
 	if err != nil {
 		return identity.Identity{}, nil, p.fail(federation.BadIdentity, err)
 	}

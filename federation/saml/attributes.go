@@ -14,13 +14,24 @@ import (
 
 // fields are the claims that we take from a provider.
 func fields() []string {
-	facts := identity.Facts()
-	out := make([]string, len(facts))
-	for i, c := range facts {
-		out[i] = string(c)
+	var out []string
+	for _, c := range identity.Facts() {
+		if c != identity.AddressClaim {
+			out = append(out, string(c))
+		}
 	}
-	return out
+	return append(out, addressParts()...)
 }
+
+// addressParts are what an address consists of here: each is an attribute of its own.
+func addressParts() []string { return []string{postalCode, locality, country} }
+
+// The parts of an address, by the names of OpenID Connect Core section 5.1.1.
+const (
+	postalCode = "postal_code"
+	locality   = "locality"
+	country    = "country"
+)
 
 // Preset is the attribute map of a family of providers, our claim by their
 // attribute; nil for a name that is none. "eidas": the natural person's minimum
@@ -142,7 +153,23 @@ func (p *Provider) sent(given attributes) identity.Sent {
 			out.Unread = append(out.Unread, identity.Flaw{Claim: c, Rule: identity.WrongType})
 		}
 	}
+	var rule identity.Rule
+	if out.Address, rule = p.address(given); rule != "" {
+		out.Unread = append(out.Unread, identity.Flaw{Claim: identity.AddressClaim, Rule: rule})
+	}
 	return out
+}
+
+// address puts together what the provider says in several attributes.
+func (p *Provider) address(given attributes) (identity.Address, identity.Rule) {
+	var a identity.Address
+	for part, dst := range map[string]*string{postalCode: &a.PostalCode, locality: &a.Locality, country: &a.Country} {
+		var rule identity.Rule
+		if *dst, rule = single(given[p.sources[part]]); rule != "" {
+			return identity.Address{}, rule
+		}
+	}
+	return a, ""
 }
 
 // single is the one value of an attribute; "" when there is none.

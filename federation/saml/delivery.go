@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/voussoir-id/voussoir/federation"
+	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
@@ -17,6 +18,12 @@ func (p *Provider) delivered(given attributes) {
 	var d federation.Delivery
 	for _, field := range fields() {
 		source := p.sources[field]
+		switch field {
+		case locality, country:
+			continue
+		case postalCode: // stands for the address
+			field = string(identity.AddressClaim)
+		}
 		if source == "" {
 			continue
 		}

@@ -179,7 +179,7 @@ func (p *Provider) endpoint(role *etree.Element) (*url.URL, error) {
 			continue
 		}
 		raw, _ := attr(s, "Location")
-		return p.address("sign-on address", raw)
+		return p.location("sign-on address", raw)
 	}
 	return nil, errors.New("has no sign-on address for HTTP-Redirect")
 }
@@ -192,11 +192,11 @@ func (p *Provider) logoutEndpoints(role *etree.Element) (requests, answers *url.
 			continue
 		}
 		raw, _ := attr(s, "Location")
-		if requests, err = p.address("logout address", raw); err != nil {
+		if requests, err = p.location("logout address", raw); err != nil {
 			return nil, nil, err
 		}
 		if raw, given := attr(s, "ResponseLocation"); given {
-			answers, err = p.address("logout address", raw)
+			answers, err = p.location("logout address", raw)
 			return requests, answers, err
 		}
 		return requests, requests, nil
@@ -204,8 +204,8 @@ func (p *Provider) logoutEndpoints(role *etree.Element) (requests, answers *url.
 	return nil, nil, nil
 }
 
-// address is one that people are sent to with a message of ours.
-func (p *Provider) address(what, raw string) (*url.URL, error) {
+// location is one that people are sent to with a message of ours.
+func (p *Provider) location(what, raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, errors.New(what + " is not a URL")

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -18,10 +19,12 @@ import (
 	"github.com/voussoir-id/voussoir/keys"
 )
 
-// The number of mutations, and of those with -short.
+// The number of mutations, of those with -short, and of vandals who share them, each
+// with a log of its own.
 const (
 	mutations      = 10_000
 	mutationsShort = 180
+	vandals        = 2
 )
 
 // vandal changes a copy of a log in a transaction that is rolled back afterwards.
@@ -41,8 +44,28 @@ type vandal struct {
 // do, in nine ways. Each must be found, and the index that is named must be the
 // one that was touched, or, where a whole history was signed anew, lie between the
 // last checkpoint from before and the change.
+//
+// VOUSSOIR_SEED makes it another 10,000.
 func TestVerify_FindsEachOf10000Mutations_LE_01_02_03_04_05(t *testing.T) {
-	v := newVandal(t)
+	n, seed := mutations, uint64(1)
+	if testing.Short() {
+		n = mutationsShort
+	}
+	if given, err := strconv.ParseUint(os.Getenv("VOUSSOIR_SEED"), 10, 64); err == nil {
+		seed = given
+	}
+	t.Logf("VOUSSOIR_SEED=%d", seed)
+	for part := range vandals {
+		t.Run(fmt.Sprint("vandal ", part), func(t *testing.T) {
+			t.Parallel()
+			newVandal(t, rand.New(rand.NewPCG(seed, uint64(part)))).rage(t, n/vandals)
+		})
+	}
+}
+
+// rage does n mutations, one after the other.
+func (v *vandal) rage(t *testing.T, n int) {
+	t.Helper()
 	if r := v.verify(t, v.store, v.remembered...); !r.OK() {
 		t.Fatalf("before any mutation: %v", r.Findings)
 	}
@@ -54,10 +77,6 @@ func TestVerify_FindsEachOf10000Mutations_LE_01_02_03_04_05(t *testing.T) {
 		{"bit", (*vandal).bit, nil}, {"delete", (*vandal).delete, nil}, {"swap", (*vandal).swap, nil}, {"insert", (*vandal).insert, nil},
 		{"duplicate", (*vandal).duplicate, nil}, {"truncate", (*vandal).truncate, v.remembered}, {"restore an old backup", (*vandal).backup, v.remembered},
 		{"fork", (*vandal).fork, v.remembered}, {"re-sign with a retired key", (*vandal).resign, nil},
-	}
-	n := mutations
-	if testing.Short() {
-		n = mutationsShort
 	}
 	for i := range n {
 		kind := kinds[i%len(kinds)]
@@ -79,10 +98,10 @@ func TestVerify_FindsEachOf10000Mutations_LE_01_02_03_04_05(t *testing.T) {
 
 // newVandal makes a log of some 700 entries with a rotation in the middle, and a
 // copy of it.
-func newVandal(t *testing.T) *vandal {
+func newVandal(t *testing.T, r *rand.Rand) *vandal {
 	t.Helper()
 	w := newTreeWorld(t, t.TempDir())
-	v := &vandal{treeWorld: w, t: t, rand: rand.New(rand.NewPCG(1, 2))}
+	v := &vandal{treeWorld: w, t: t, rand: r}
 	for i := range 230 {
 		w.visit(t, fmt.Sprint("service-", i%7))
 		switch {

@@ -54,9 +54,10 @@ const (
 )
 
 var (
-	_ audit.TreeStore   = (*Records)(nil)
-	_ audit.ReadStore   = (*Records)(nil)
-	_ audit.VerifyStore = (*Records)(nil)
+	_ audit.TreeStore    = (*Records)(nil)
+	_ audit.ReadStore    = (*Records)(nil)
+	_ audit.VerifyStore  = (*Records)(nil)
+	_ audit.PublishStore = (*Records)(nil)
 )
 
 // LastCheckpoint implements audit.TreeStore.

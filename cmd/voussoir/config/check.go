@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/voussoir-id/voussoir/clients"
+	"github.com/voussoir-id/voussoir/policies"
 	"github.com/voussoir-id/voussoir/protocol"
 )
 
@@ -21,6 +22,9 @@ type checker struct {
 	f      *File
 	dir    string // of the configuration file
 	getenv func(string) string
+
+	compiler *policies.Compiler            // nil until the first condition
+	compiled map[string]policies.Condition // by path; without those that have a mistake
 }
 
 var (
@@ -39,6 +43,7 @@ func (c *checker) all() {
 	c.later()
 	c.registry()
 	c.audit()
+	c.witnesses()
 	for i := range c.f.Providers {
 		c.provider(i)
 	}

@@ -8,6 +8,9 @@ type Audit struct {
 	// 8601 duration in whole days, months or years, a month to ten years. Then it is destroyed, and the
 	// log still verifies. Default P36M.
 	PersonalRetention string `yaml:"personal_retention" eg:"P36M"`
+	// Witnesses are others who sign the log's checkpoints after seeing that nothing before was changed
+	// (docs/audit.md): 16 at most. The broker never waits for them. Needs a restart. Default []: none.
+	Witnesses []Witness `yaml:"witnesses" eg:"[{ key: \"witness.example/w1+…\", url: https://witness.example }]"`
 }
 
 // usualAuditRetention is audit.personal_retention unless said otherwise.

@@ -10,6 +10,13 @@ import (
 // emailVerified is a flag of the provider's and no fact about a person.
 const emailVerified = "email_verified"
 
+// address is where a person lives, of which only the commune is kept.
+const (
+	address    = "address"
+	postalCode = "postal_code" // its parts, which are attributes of a SAML provider
+	locality   = "locality"
+)
+
 // identity: each claim once, and none that can never come.
 func (c *checker) identity(p *Provider, path string) {
 	path += ".identity"
@@ -30,7 +37,11 @@ func (c *checker) identity(p *Provider, path string) {
 		case claim == emailVerified:
 			c.add(at, "whether an e-mail address is verified is no fact about a person, and often it is not", "optional: [email, email_verified]")
 		case slices.Contains(identityClaims(), claim) && !c.canCome(p, claim):
-			c.add(at, "nothing of this provider becomes "+quote(claim)+", so nobody could sign in", "claims: { "+claim+": its attribute there }, or remove it")
+			attributes := claim + ": its attribute there"
+			if claim == address {
+				attributes = "postal_code: its attribute there, locality: likewise"
+			}
+			c.add(at, "nothing of this provider becomes "+quote(claim)+", so nobody could sign in", "claims: { "+attributes+" }, or remove it")
 		}
 	}
 	if at := path + ".optional"; slices.Contains(p.Identity.Optional, emailVerified) && !slices.Contains(append(p.Identity.Optional, p.Identity.Required...), string(protocol.Email)) && c.ok(at) {
@@ -54,10 +65,23 @@ func (c *checker) claimsOnce(path string, claims []string, taken map[string]stri
 	}
 }
 
+// addressParts: a postal code alone is no place, and a name alone may be many.
+func (c *checker) addressParts(p *Provider, path string) {
+	_, code := p.Claims[postalCode]
+	_, town := p.Claims[locality]
+	_, country := p.Claims["country"]
+	if at := path + ".claims"; (code || town || country) && (!code || !town) && c.ok(at) {
+		c.add(at, "an address needs both a postal code and a town", "claims: { postal_code: \"urn:oid:2.5.4.17\", locality: \"urn:oid:2.5.4.7\" }, or neither")
+	}
+}
+
 // canCome: a SAML provider gives only what is mapped.
 func (c *checker) canCome(p *Provider, claim string) bool {
 	if p.Protocol != "saml" {
 		return true
+	}
+	if claim == address {
+		claim = postalCode
 	}
 	for _, ours := range c.samlAttributes(p) {
 		if ours == claim {
@@ -78,6 +102,10 @@ func (c *checker) optional(p *Provider, path string) []protocol.Claim {
 	}
 	var out []protocol.Claim
 	for _, s := range p.Scopes {
+		if s == address { // OpenID Connect Core section 5.4; services have no such scope
+			out = append(out, address)
+			continue
+		}
 		if !protocol.Scope(s).Known() {
 			return nil
 		}

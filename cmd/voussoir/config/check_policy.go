@@ -24,9 +24,9 @@ func (c *checker) policy(i int) {
 	c.reachable(p, path)
 	c.claimRules(p, path)
 	c.registryOf(p, path)
-	if len(p.Conditions) > 0 {
-		c.add(path+".conditions", "conditions are not available in this version", "conditions: []")
-	}
+	c.conditions(p, path)
+	c.policyTests(p, path)
+	c.remarks(p, path)
 }
 
 func (c *checker) durations(p *Policy, path string) {
@@ -90,6 +90,23 @@ func (c *checker) claimRules(p *Policy, path string) {
 		}
 	}
 	c.birthdateBesideAge(p, path)
+	c.residenceTwice(p, path)
+}
+
+// residenceTwice objects where a service takes a smaller territory although its
+// policy also has a larger one, and so says that this would do.
+func (c *checker) residenceTwice(p *Policy, path string) {
+	coarsest := ""
+	for _, claim := range protocol.Residences() {
+		i := slices.IndexFunc(p.Claims, func(r ClaimRule) bool { return r.Name == string(claim) })
+		switch {
+		case i < 0:
+		case coarsest == "":
+			coarsest = string(claim)
+		case p.Claims[i].Required:
+			c.add(index(path+".claims", i)+".name", string(claim)+" is required although "+coarsest+" is enough for this policy", "remove "+string(claim)+"; or remove "+coarsest+" if the smaller territory is needed")
+		}
+	}
 }
 
 // birthdateBesideAge objects where a service takes a birth date that its policy

@@ -41,6 +41,9 @@ func (c *checker) provider(i int) {
 // renamed: a claim of ours comes from one claim of theirs, and from no other's.
 func (c *checker) renamed(p *Provider, path string) {
 	names := identityClaims()
+	if p.Protocol == "saml" { // attributes are texts, and an address is several
+		names = append(slices.DeleteFunc(names, func(n string) bool { return n == address }), postalCode, locality, "country")
+	}
 	taken := map[string]string{}
 	for _, ours := range slices.Sorted(maps.Keys(p.Claims)) {
 		theirs, at := p.Claims[ours], path+".claims."+ours
@@ -64,7 +67,7 @@ func identityClaims() []string {
 	var out []string
 	for _, k := range []protocol.Claim{
 		protocol.GivenName, protocol.FamilyName, protocol.PreferredUsername, protocol.Birthdate, protocol.Gender,
-		protocol.Birthplace, protocol.Birthcountry, protocol.Email,
+		protocol.Birthplace, protocol.Birthcountry, protocol.Email, address,
 	} {
 		out = append(out, string(k))
 	}

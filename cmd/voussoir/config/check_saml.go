@@ -58,6 +58,7 @@ func (c *checker) samlProvider(p *Provider, path string) {
 		c.add(at, "without it no sign-in there is worth anything", "map: { \"urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport\": eidas1 }")
 	}
 	c.renamed(p, path)
+	c.addressParts(p, path)
 	c.identity(p, path)
 	c.samlMetadata(&p.SAML, path+".saml")
 	if at := path + ".saml.subject_attribute"; c.has(at) && c.ok(at) && (p.SAML.SubjectAttribute == "" || badScope(p.SAML.SubjectAttribute)) {

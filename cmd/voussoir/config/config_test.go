@@ -148,6 +148,14 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 		Claims:          []policies.ClaimRule{{Name: "given_name", Required: true}, {Name: "age_over_16", Required: true}, {Name: "email"}},
 		ConsentValidity: policies.Period{Years: 1},
 	}
+	var conditions []string
+	for _, c := range policy.Conditions {
+		conditions = append(conditions, c.ID+": "+c.When+": "+string(c.Then))
+	}
+	if want := []string{`account-without-mail: !person.civil: withhold`, `too-young: !person.age_over(6): deny`}; !reflect.DeepEqual(conditions, want) {
+		t.Errorf("conditions = %q\nwant %q", conditions, want)
+	}
+	wantPolicy.Conditions = policy.Conditions // compiled: compared above
 	if !reflect.DeepEqual(policy, wantPolicy) {
 		t.Errorf("policy = %+v\nwant %+v", policy, wantPolicy)
 	}

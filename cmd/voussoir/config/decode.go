@@ -37,9 +37,14 @@ type decoder struct {
 }
 
 // decode reads one YAML document strictly. A File is returned whatever was found.
-func decode(file string, data []byte) (File, *decoder) {
+func decode(file string, data []byte) (File, *decoder) { return decodeAs[File](file, data) }
+
+// decodeFacts reads the facts of one sign-in alike.
+func decodeFacts(file string, data []byte) (Facts, *decoder) { return decodeAs[Facts](file, data) }
+
+func decodeAs[T File | Facts](file string, data []byte) (T, *decoder) {
 	d := &decoder{file: file, at: map[string]position{"": {1, 1}}, bad: map[string]bool{}}
-	var out File
+	var out T
 	if len(data) > maxFile {
 		d.add("", fmt.Sprintf("the file is larger than %d MiB", maxFile>>20), "a smaller file")
 		return out, d

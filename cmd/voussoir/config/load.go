@@ -46,6 +46,7 @@ type Loaded struct {
 	ClientCertificates *CertificateSource // nil: none are asked for or read
 	Registry           *CivilRegistry     // nil: none
 	AuditRetention     policies.Period    // of the personal parts of audit entries
+	Witnesses          []LoadedWitness    // of the audit log
 	Initial            []Initial          // tokens with which services register
 
 	file File // for services that register: see Admit
@@ -70,7 +71,7 @@ func Parse(file string, data []byte, getenv func(string) string) (*Loaded, error
 		return nil, fmt.Errorf("find the folder of the configuration: %w", err)
 	}
 	f, d := decode(file, data)
-	c := &checker{decoder: d, f: &f, dir: dir, getenv: getenv}
+	c := &checker{decoder: d, f: &f, dir: dir, getenv: getenv, compiled: map[string]policies.Condition{}}
 	if len(d.at) > 1 { // otherwise there was no document to look at
 		c.profiles()
 		defaults(&f)
@@ -133,7 +134,7 @@ func (c *checker) load() *Loaded {
 	}
 	out.Registry = c.loadRegistry()
 	out.Suspicious = c.loadSuspicious()
-	out.AuditRetention = c.auditRetention()
+	out.AuditRetention, out.Witnesses = c.auditRetention(), c.loadWitnesses()
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	hosts := c.issuerHosts()
 	for i := range c.f.Providers {
@@ -153,7 +154,9 @@ func (c *checker) load() *Loaded {
 	}
 	var ps []*policies.Policy
 	for i := range c.f.Policies {
-		ps = append(ps, loadPolicy(&c.f.Policies[i]))
+		p := loadPolicy(&c.f.Policies[i])
+		p.Conditions = c.loadConditions(&c.f.Policies[i], index("policies", i))
+		ps = append(ps, p)
 	}
 	for i := range c.f.Registration.Tokens {
 		out.Initial = append(out.Initial, c.f.Registration.Tokens[i].load())
