@@ -27,9 +27,9 @@ type Archive interface {
 	Finished(ctx context.Context, receipt [16]byte) error
 	// Overdue are standing answers whose time was over at now.
 	Overdue(ctx context.Context, now time.Time, limit int) ([]Standing, error)
-	// Expire records end and forgets the standing answer that it is about, or returns
+	// ExpireAnswer records end and forgets the standing answer that it is about, or returns
 	// ErrMoved and changes nothing when another stands in its place.
-	Expire(ctx context.Context, end Ended) error
+	ExpireAnswer(ctx context.Context, end Ended) error
 	// Person finds her by her id.
 	Person(ctx context.Context, id identity.PersonID) (identity.Person, error)
 }
@@ -102,7 +102,7 @@ func (l *Ledger) expire(ctx context.Context, s Standing, now time.Time) error {
 	}
 	end, err := l.ended(Expired, s.receipt(), person.SealKey, now)
 	if err == nil {
-		err = l.cfg.Archive.Expire(ctx, end)
+		err = l.cfg.Archive.ExpireAnswer(ctx, end)
 	}
 	if errors.Is(err, ErrMoved) { // she has answered anew meanwhile
 		return nil

@@ -471,7 +471,7 @@ type stores struct {
 
 	calls, failAt int
 	failAfter     bool
-	recordsDown   bool
+	withdrawn, recordsDown   bool
 	onAdvance     func() // called once, after an Advance took effect
 
 	onParticipants func() // called with the lock held
@@ -674,6 +674,9 @@ func (s *stores) Record(ctx context.Context, r consent.Receipt, st *consent.Stan
 	return s.do(func() error {
 		if s.recordsDown || ctx.Err() != nil {
 			return errDown
+		}
+		if r.Act == consent.Reused && s.withdrawn {
+			return consent.ErrMoved
 		}
 		s.receipts, s.entries = append(s.receipts, r), append(s.entries, e)
 		if st != nil {

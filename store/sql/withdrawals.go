@@ -184,8 +184,8 @@ func (r *Records) Overdue(ctx context.Context, now time.Time, limit int) ([]cons
 	return out, nil
 }
 
-// Expire implements consent.Archive.
-func (r *Records) Expire(ctx context.Context, end consent.Ended) error {
+// ExpireAnswer implements consent.Archive.
+func (r *Records) ExpireAnswer(ctx context.Context, end consent.Ended) error {
 	var ok bool
 	err := r.db.do(ctx, func(t *tx) (err error) {
 		if ok, err = t.holds(&consent.Receipt{}, []consent.Ended{end}); err != nil || !ok {
