@@ -171,6 +171,7 @@ type memoryAudit struct {
 	mu     sync.Mutex
 	events []audit.Event
 	fail   audit.Kind
+	during map[audit.Kind]func() // what happens while an entry is written
 }
 
 func (a *memoryAudit) Append(_ context.Context, e ...audit.Event) (audit.Receipt, error) {
@@ -178,6 +179,9 @@ func (a *memoryAudit) Append(_ context.Context, e ...audit.Event) (audit.Receipt
 	defer a.mu.Unlock()
 	if e[0].Public.Kind == a.fail {
 		return audit.Receipt{}, errStore
+	}
+	if do := a.during[e[0].Public.Kind]; do != nil {
+		do()
 	}
 	a.events = append(a.events, e...)
 	return audit.Receipt{}, nil
