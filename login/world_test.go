@@ -469,10 +469,10 @@ type stores struct {
 	standing    map[string]*consent.Standing
 	entries     []audit.Entry
 
-	calls, failAt int
-	failAfter     bool
-	withdrawn, recordsDown   bool
-	onAdvance     func() // called once, after an Advance took effect
+	calls, failAt          int
+	failAfter              bool
+	withdrawn, recordsDown bool
+	onAdvance              func() // called once, after an Advance took effect
 
 	onParticipants func() // called with the lock held
 }
