@@ -84,6 +84,7 @@ type Public struct {
 	Outcome       string    `json:"outcome,omitempty"` // "ok" or an error code
 	Basis         string    `json:"basis,omitempty"`
 	Object        string    `json:"object,omitempty"`       // key id, configuration digest or another client, for entries about those
+	Notice        string    `json:"notice,omitempty"`       // hex SHA-256 of the words that she read
 	OfflineUntil  time.Time `json:"offline_until,omitzero"` // until when the service may come back while the person is away
 }
 

@@ -22,8 +22,8 @@ const ReceiptSchema = "voussoir-receipt-1"
 // ReceiptType is the typ of a receipt that is signed as a JWT.
 const ReceiptType = "consent-receipt+jwt"
 
-// receiptAlg signs receipts: every verifier knows it.
-const receiptAlg = "ES256"
+// ReceiptAlg signs receipts: every verifier knows it.
+const ReceiptAlg = "ES256"
 
 // DocumentsConfig is what NewDocuments needs; all of it.
 type DocumentsConfig struct {
@@ -193,7 +193,7 @@ func (d *Documents) Signed(ctx context.Context, doc Document) (string, error) {
 	if err != nil {
 		return "", errors.New("encode a receipt")
 	}
-	compact, err := d.cfg.Signer.Sign(ctx, receiptAlg, ReceiptType, payload)
+	compact, err := d.cfg.Signer.Sign(ctx, ReceiptAlg, ReceiptType, payload)
 	if err != nil {
 		return "", fmt.Errorf("sign a receipt: %w", err)
 	}
@@ -201,7 +201,10 @@ func (d *Documents) Signed(ctx context.Context, doc Document) (string, error) {
 }
 
 // Matches reports what of a document the audit entry in its proof does not say: whoever
-// changes a document cannot change the entry. p is the public part of that entry.
+// changes a document cannot change the entry. p is the public part of that entry. The
+// words that she read, their language and what was asked for are bound by their hash;
+// the names of today, until when it is remembered and the record's id are not in the
+// entry: for those there is the signature.
 func (doc Document) Matches(entry [16]byte, p audit.Public) error {
 	claims := make([]string, len(doc.Purpose.Released))
 	for i, c := range doc.Purpose.Released {
@@ -216,6 +219,14 @@ func (doc Document) Matches(entry [16]byte, p audit.Public) error {
 		return fmt.Errorf("the entry is about the service %s", p.Client)
 	case p.Policy != doc.Notice.Policy || p.PolicyVersion != doc.Notice.Version || p.Basis != doc.Purpose.Basis:
 		return fmt.Errorf("the entry is about version %d of the policy %s, on the basis %s", p.PolicyVersion, p.Policy, p.Basis)
+	case !p.Time.Equal(doc.Event.Time):
+		return fmt.Errorf("the entry is of %s", p.Time.Format(time.RFC3339Nano))
+	case p.Notice != doc.Notice.SHA256:
+		return errors.New("the entry is about other words that she read")
+	case doc.SignIn == nil && p.ACR != "", doc.SignIn != nil && p.ACR != string(doc.SignIn.ACR):
+		return fmt.Errorf("the entry says the level %q", p.ACR)
+	case doc.Event.OfflineUntil == nil && !p.OfflineUntil.IsZero(), doc.Event.OfflineUntil != nil && !doc.Event.OfflineUntil.Equal(p.OfflineUntil):
+		return errors.New("the entry names another day until which the service may come back")
 	case !slices.Equal(p.Claims, claims):
 		return fmt.Errorf("the entry is about the facts %v", p.Claims)
 	}

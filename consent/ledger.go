@@ -3,6 +3,7 @@ package consent
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,7 +62,7 @@ func (l *Ledger) Record(ctx context.Context, r Receipt, e audit.Event) (Receipt,
 	if err != nil {
 		return Receipt{}, fmt.Errorf("consent for client %s: %w", r.Client, err)
 	}
-	r.Audit = entry.ID
+	r.Audit, r.Time = entry.ID, entry.Time
 	for range recordTries {
 		var ended []Ended
 		if ended, err = l.replaced(ctx, standing, e.SealKey, r.Time); err != nil {
@@ -195,6 +196,9 @@ func (r Receipt) event(e audit.Event) audit.Event {
 		Kind: r.kind(), Client: string(r.Client), Policy: r.PolicyID, PolicyVersion: r.PolicyVersion,
 		Rule: r.Rule, Claims: claims, ACR: string(r.ACR), Outcome: outcome, Basis: r.Basis,
 		OfflineUntil: r.OfflineUntil,
+	}
+	if r.Notice != ([32]byte{}) {
+		e.Public.Notice = hex.EncodeToString(r.Notice[:])
 	}
 	e.Personal.Person = r.Person.String()
 	e.Personal.Grant = r.Grant

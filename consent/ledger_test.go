@@ -107,7 +107,7 @@ func TestRecord_WritesReceiptStandingAndEntryTogether(t *testing.T) {
 		t.Errorf("standing %+v, want %+v", c.standing, standing)
 	}
 	const public = `{"time":"2026-03-01T14:00:00Z","kind":"consent.given","client":"city-library","policy":"library","policy_version":3,` +
-		`"rule":"first-time","claims":["given_name","age_over_16"],"acr":"eidas1","outcome":"ok","basis":"consent"}`
+		`"rule":"first-time","claims":["given_name","age_over_16"],"acr":"eidas1","outcome":"ok","basis":"consent","notice":"a07188a0a4fa763dd74129bcb178641197bcc59c7e9ae980789936e0dcfeb55a"}`
 	if string(c.entry.Public) != public || !audit.VerifyLeaf(c.entry) {
 		t.Errorf("audit entry %s, want %s", c.entry.Public, public)
 	}
@@ -128,7 +128,7 @@ func TestRecord_SaysUntilWhenTheServiceMayComeBack_OIDC_11(t *testing.T) {
 	if err != nil || got.OfflineUntil != now.AddDate(0, 6, 0) {
 		t.Fatalf("Record: %v, %v", got.OfflineUntil, err)
 	}
-	if public := string(store.calls[0].entry.Public); !strings.HasSuffix(public, `"basis":"consent","offline_until":"2026-09-01T14:00:00Z"}`) {
+	if public := string(store.calls[0].entry.Public); !strings.HasSuffix(public, `,"offline_until":"2026-09-01T14:00:00Z"}`) {
 		t.Errorf("audit entry %s", public)
 	}
 }

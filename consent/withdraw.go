@@ -141,7 +141,7 @@ func (l *Ledger) ended(act Act, last Receipt, sealKey []byte, now time.Time) (En
 		e.Personal = audit.Personal{} // her key is destroyed: nothing is said of her any more
 	}
 	entry, err := l.cfg.Audit.Prepare(e)
-	r.Audit = entry.ID
+	r.Audit, r.Time = entry.ID, entry.Time
 	return Ended{r, entry}, err
 }
 

@@ -294,8 +294,9 @@ func (p *program) auditVerifyReceipt() *cobra.Command {
 	log := c.Flags().String("log", "", "the `NAME` of the log, such as id.example.org/audit")
 	ks := c.Flags().StringArray("key", nil, "a `KEY` of the log (may be repeated)")
 	asJSON := c.Flags().Bool("json", false, "print the outcome as JSON")
+	jwks := c.Flags().String("jwks", "", "also verify the signature of a JWT with the keys in `FILE`, which was at /jwks")
 	witnesses := quorumFlags(c)
-	c.RunE = func(_ *cobra.Command, args []string) error {
+	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if *log == "" || len(*ks) == 0 {
 			return usageError("--log NAME and --key KEY are missing: which log, and how its checkpoints are verified")
 		}
@@ -310,7 +311,13 @@ func (p *program) auditVerifyReceipt() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("read the receipt: %w", err)
 		}
-		line := checkReceipt(b, *log, *ks, quorum)
+		var signers []byte
+		if *jwks != "" {
+			if signers, err = readLimited(*jwks); err != nil {
+				return fmt.Errorf("read the keys: %w", err)
+			}
+		}
+		line := checkReceipt(cmd.Context(), b, signers, *log, *ks, quorum)
 		if *asJSON {
 			err = p.printJSON(line)
 		} else {
@@ -324,8 +331,8 @@ func (p *program) auditVerifyReceipt() *cobra.Command {
 	return c
 }
 
-func checkReceipt(b []byte, origin string, ks []string, quorum audit.Quorum) receiptLine {
-	doc, inside, isDocument, err := readDocument(b)
+func checkReceipt(ctx context.Context, b, jwks []byte, origin string, ks []string, quorum audit.Quorum) receiptLine {
+	doc, inside, isDocument, err := readDocument(ctx, b, jwks)
 	if isDocument {
 		b = inside
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -9,12 +10,13 @@ import (
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/consent"
+	"github.com/voussoir-id/voussoir/keys"
 )
 
 // readDocument reads a receipt as /me gives it, as JSON or as a JWT, and the proof in
 // it. ok is false for a file that is neither: it is a proof itself. The signature of a
-// JWT is not looked at: the log's proof says more, and for longer.
-func readDocument(b []byte) (doc consent.Document, proof []byte, ok bool, err error) {
+// JWT is looked at where keys are given, a JWK set; without them the log's proof speaks.
+func readDocument(ctx context.Context, b, jwks []byte) (doc consent.Document, proof []byte, ok bool, err error) {
 	b = bytes.TrimSpace(b)
 	if len(b) == 0 {
 		return doc, nil, false, nil
@@ -23,14 +25,14 @@ func readDocument(b []byte) (doc consent.Document, proof []byte, ok bool, err er
 	case b[0] == '{':
 		err = json.Unmarshal(b, &doc)
 	case len(parts) == 3 && !bytes.ContainsAny(b, " \n"):
-		var payload []byte
+		payload, bad := signedPart(ctx, string(b), parts[1], jwks)
+		if bad != nil {
+			return doc, nil, true, bad
+		}
 		var signed struct {
 			Receipt *consent.Document `json:"receipt"`
 		}
-		if payload, err = base64.RawURLEncoding.DecodeString(parts[1]); err == nil {
-			err = json.Unmarshal(payload, &signed)
-		}
-		if err == nil && signed.Receipt == nil {
+		if err = json.Unmarshal(payload, &signed); err == nil && signed.Receipt == nil {
 			err = errors.New("no receipt")
 		}
 		if err == nil {
@@ -48,6 +50,26 @@ func readDocument(b []byte) (doc consent.Document, proof []byte, ok bool, err er
 		return doc, nil, true, errors.New("the receipt has no proof yet: download it again")
 	}
 	return doc, []byte(doc.Audit.Proof), true, nil
+}
+
+// signedPart is the payload of a JWT; with keys, only if one of them signed it.
+func signedPart(ctx context.Context, compact, payload string, jwks []byte) ([]byte, error) {
+	if jwks == nil {
+		b, err := base64.RawURLEncoding.DecodeString(payload)
+		if err != nil {
+			return nil, errors.New("the file is not a receipt")
+		}
+		return b, nil
+	}
+	set, err := keys.NewStatic(jwks)
+	if err != nil {
+		return nil, errors.New("the keys cannot be read")
+	}
+	b, err := set.Verify(ctx, compact, consent.ReceiptAlg)
+	if err != nil {
+		return nil, errors.New("the signature of the receipt does not verify")
+	}
+	return b, nil
 }
 
 // agrees holds a document against the entry that its proof is of.

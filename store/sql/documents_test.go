@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/consent"
@@ -105,6 +106,10 @@ func TestDocument_AChangedOneIsFound(t *testing.T) {
 		"another basis":      func(x *consent.Document) { x.Purpose.Basis = "public_task" },
 		"another version":    func(x *consent.Document) { x.Notice.Version++ },
 		"another policy":     func(x *consent.Document) { x.Notice.Policy = "other" },
+		"another time":       func(x *consent.Document) { x.Event.Time = x.Event.Time.Add(time.Second) },
+		"other words":        func(x *consent.Document) { x.Notice.SHA256 = strings.Repeat("0", 64) },
+		"another level":      func(x *consent.Document) { x.SignIn = &consent.DocSignIn{Provider: "tax", ACR: protocol.EIDAS3} },
+		"for longer":         func(x *consent.Document) { until := w.now; x.Event.OfflineUntil = &until },
 		"the proof of other": func(x *consent.Document) { x.Audit.Entry = strings.Repeat("0", 32) },
 	} {
 		x := good
