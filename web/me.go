@@ -75,7 +75,7 @@ func (s *Site) Me(w http.ResponseWriter, r *http.Request, p MePage) error {
 	}
 	for _, e := range p.Entries {
 		v.Entries = append(v.Entries, meLine{
-			Stamp: e.Time.UTC().Format(time.RFC3339), When: in.moment(e.Time), What: in.or("me.kind.", strings.ReplaceAll(e.Kind, ".", "_"), "me.kind.other"),
+			Stamp: e.Time.UTC().Format(time.RFC3339), When: in.moment(e.Time), What: in.or("me.kind.", strings.ReplaceAll(e.Kind, ".", "_"), "me.kind.unlisted"),
 			Client: clean(e.Client.In(in.lang)), Provider: clean(e.Provider.In(in.lang)), Claims: in.labels(e.Claims),
 			Basis: in.basis(e.Basis), Here: e.Here, Failed: e.Outcome != "ok",
 		})
