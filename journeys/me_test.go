@@ -14,7 +14,7 @@ func (w *world) intoMe(c *citizen, name string) *page {
 	if p.byID("provider-"+lowProvider) != nil {
 		p = c.press(p, "provider-"+lowProvider, nil)
 	}
-	p = c.submit(p, url.Values{"who": {name}})
+	p = c.press(p, "identity-"+name, nil)
 	if p.byID("consent-agree") != nil {
 		p = c.press(p, "consent-agree", nil)
 	}
@@ -86,7 +86,7 @@ func TestMe_CodeOfAnotherBrowserIsRefused(t *testing.T) {
 	c, back := newCitizen(t), func(u *url.URL) bool { return u.Path == "/me/return" }
 	p := c.press(c.get(w.Broker+"/me"), "me-sign-in", nil)
 	p = c.press(p, "provider-"+lowProvider, nil)
-	p = c.submit(p, url.Values{"who": {"camille"}})
+	p = c.press(p, "identity-camille", nil)
 	p = c.pressUntil(p, "consent-agree", nil, back)
 	if !back(p.URL) {
 		t.Fatalf("she is at %s", p.URL.Path)

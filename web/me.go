@@ -88,6 +88,7 @@ func (s *Site) Me(w http.ResponseWriter, r *http.Request, p MePage) error {
 	for _, x := range p.Providers {
 		v.Providers = append(v.Providers, meProvider{string(x.ID), clean(x.Name.In(in.lang)), x.Blocked})
 	}
+	s.allowForms(w, "", "")
 	return s.render(w, http.StatusOK, pages.me, v)
 }
 
@@ -96,6 +97,7 @@ type meCloseView struct{ Switch, Closed bool }
 // MeClose explains what closing a record means, or says that it is closed.
 func (s *Site) MeClose(w http.ResponseWriter, r *http.Request, closed bool) error {
 	_, pages, again := s.in(r)
+	s.allowForms(w, "", "")
 	return s.render(w, http.StatusOK, pages.meClose, meCloseView{again, closed})
 }
 
