@@ -21,15 +21,20 @@ type Kind string
 
 // The kinds of entry.
 const (
-	LoginStarted        Kind = "login.started"    // a valid request arrived
-	ProviderChosen      Kind = "provider.chosen"  // the person left for a provider
-	ProviderFailed      Kind = "provider.failed"  // it refused, or its answer did not hold
-	LoginVerified       Kind = "login.verified"   // an identity was verified
-	LoginDenied         Kind = "login.denied"     // policy denied
-	ConsentGiven        Kind = "consent.given"    // she agreed; claims released
-	ConsentRefused      Kind = "consent.refused"  // she refused
-	Informed            Kind = "consent.informed" // informed on another basis; claims released
-	ConsentStanding     Kind = "consent.standing" // an earlier answer covered it; claims released
+	LoginStarted        Kind = "login.started"      // a valid request arrived
+	ProviderChosen      Kind = "provider.chosen"    // the person left for a provider
+	ProviderFailed      Kind = "provider.failed"    // it refused, or its answer did not hold
+	LoginVerified       Kind = "login.verified"     // an identity was verified
+	LoginDenied         Kind = "login.denied"       // policy denied
+	ConsentGiven        Kind = "consent.given"      // she agreed; claims released
+	ConsentRefused      Kind = "consent.refused"    // she refused
+	Informed            Kind = "consent.informed"   // informed on another basis; claims released
+	ConsentStanding     Kind = "consent.standing"   // an earlier answer covered it; claims released
+	ConsentWithdrawn    Kind = "consent.withdrawn"  // she took an answer back; claims: what she had agreed to
+	ConsentExpired      Kind = "consent.expired"    // the time of a remembered answer was over
+	ConsentSuperseded   Kind = "consent.superseded" // a newer answer took the place of a remembered one
+	EventDelivered      Kind = "event.delivered"    // a service took the news of a withdrawal
+	EventFailed         Kind = "event.failed"       // it did not, and is not told again; outcome: why
 	TokenIssued         Kind = "token.issued"
 	CodeReused          Kind = "code.reused" // second use: what the first bought is revoked
 	CodeMisused         Kind = "code.misused"

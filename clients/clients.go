@@ -86,6 +86,10 @@ type Client struct {
 	FrontChannelLogoutURI string
 	BackChannelLogoutURI  string
 
+	// SecurityEventsURI is where it is pushed security event tokens (RFC 8935), such as
+	// that a person has taken her answer back; empty: nowhere.
+	SecurityEventsURI string
+
 	// A data provider has these, and no redirect URI.
 	DataProvider            *DataProvider // nil for a service
 	IntrospectionSigningAlg string        // of JWT answers of /introspect; empty: ES256

@@ -22,6 +22,10 @@ const (
 	Refused  Act = "refused"
 	Informed Act = "informed" // told, on another basis than consent
 	Reused   Act = "reused"   // a standing answer covered it
+
+	Withdrawn  Act = "withdrawn"  // she took an answer back
+	Expired    Act = "expired"    // the time of a standing answer was over
+	Superseded Act = "superseded" // a newer answer took the place of a standing one
 )
 
 // Receipt is one act, for ever (until its retention ends). It holds claim names,
@@ -46,6 +50,9 @@ type Receipt struct {
 	Grant         string    // id of the grant that it allowed; empty when refused
 	Audit         [16]byte  // id of its audit entry
 	OfflineUntil  time.Time // until when the client may come back while she is away; zero: not
+
+	// About is the receipt of the answer that was reused, or that ended; zero: none.
+	About [16]byte
 }
 
 // Standing is the newest answer of a person to a client that is still remembered.
@@ -65,7 +72,9 @@ type Store interface {
 	// Record stores the receipt, its audit entry and, if s is not nil, replaces
 	// the standing answer of (Person, Client) by s: durable when it returns nil,
 	// all or nothing. With a Refused receipt s is nil and the standing stays.
-	Record(ctx context.Context, r Receipt, s *Standing, e audit.Entry) error
+	// ended are what s replaces. ErrMoved, and nothing is changed: the standing answer
+	// is not the one that ended is about, or that a Reused receipt is.
+	Record(ctx context.Context, r Receipt, s *Standing, e audit.Entry, ended ...Ended) error
 	// Standing returns the remembered answer, or nil when there is none or it has
 	// expired at now.
 	Standing(ctx context.Context, p identity.PersonID, c protocol.ClientID, now time.Time) (*Standing, error)

@@ -15,9 +15,11 @@ import (
 
 // Config is what New needs; all of it.
 type Config struct {
-	Store Store
-	Audit *audit.Log
-	Now   func() time.Time
+	Store   Store
+	Archive Archive
+	Ender   Ender
+	Audit   *audit.Log
+	Now     func() time.Time
 }
 
 // Ledger writes receipts. Safe for concurrent use.
@@ -25,8 +27,8 @@ type Ledger struct{ cfg Config }
 
 // New refuses a missing collaborator.
 func New(cfg Config) (*Ledger, error) {
-	if cfg.Store == nil || cfg.Audit == nil || cfg.Now == nil {
-		return nil, errors.New("consent: a ledger needs a store, an audit log and a clock")
+	if cfg.Store == nil || cfg.Archive == nil || cfg.Ender == nil || cfg.Audit == nil || cfg.Now == nil {
+		return nil, errors.New("consent: a ledger needs a store, an archive, an ender, an audit log and a clock")
 	}
 	return &Ledger{cfg: cfg}, nil
 }
@@ -40,13 +42,16 @@ func New(cfg Config) (*Ledger, error) {
 //
 // An answer that she has just given stands until r.Until; zero: it is not
 // remembered. Neither is a refusal, so that she is asked again, nor a Reused
-// answer, which would prolong itself for ever.
+// answer, which would prolong itself for ever. The one whose place it takes is
+// superseded, or has expired, and that is on record with it.
+//
+// ErrMoved: a Reused receipt is about an answer that she has taken back, or changed,
+// meanwhile. Nothing may leave.
 func (l *Ledger) Record(ctx context.Context, r Receipt, e audit.Event) (Receipt, error) {
 	if err := r.check(); err != nil {
 		return Receipt{}, fmt.Errorf("consent for client %s: %w", r.Client, err)
 	}
-	rand.Read(r.ID[:])
-	r.Time = l.cfg.Now().UTC().Truncate(time.Microsecond)
+	r.ID, r.Time = newID(), l.now()
 	r.OfflineUntil = r.OfflineUntil.UTC().Truncate(time.Microsecond)
 	standing := r.standing()
 	if standing == nil && r.Act != Reused {
@@ -57,10 +62,48 @@ func (l *Ledger) Record(ctx context.Context, r Receipt, e audit.Event) (Receipt,
 		return Receipt{}, fmt.Errorf("consent for client %s: %w", r.Client, err)
 	}
 	r.Audit = entry.ID
-	if err := l.cfg.Store.Record(ctx, r, standing, entry); err != nil {
+	for range recordTries {
+		var ended []Ended
+		if ended, err = l.replaced(ctx, standing, e.SealKey, r.Time); err != nil {
+			break
+		}
+		err = l.cfg.Store.Record(ctx, r, standing, entry, ended...)
+		if !errors.Is(err, ErrMoved) || standing == nil {
+			break
+		}
+	}
+	if err != nil {
 		return Receipt{}, fmt.Errorf("record consent for client %s: %w", r.Client, err)
 	}
 	return r, nil
+}
+
+// recordTries is how often an answer is recorded while others of the same person to
+// the same service come in between: a double click in two tabs, and no more.
+const recordTries = 3
+
+// replaced is what happens to the answer that stands where s will.
+func (l *Ledger) replaced(ctx context.Context, s *Standing, sealKey []byte, now time.Time) ([]Ended, error) {
+	if s == nil {
+		return nil, nil
+	}
+	old, err := l.cfg.Store.Standing(ctx, s.Person, s.Client, time.Time{}) // one that is over as well
+	if err != nil || old == nil {
+		return nil, err
+	}
+	act := Superseded
+	if !old.Until.After(now) {
+		act = Expired
+	}
+	end, err := l.ended(act, old.receipt(), sealKey, now)
+	return []Ended{end}, err
+}
+
+func (l *Ledger) now() time.Time { return l.cfg.Now().UTC().Truncate(time.Microsecond) }
+
+func newID() (id [16]byte) {
+	_, _ = rand.Read(id[:]) // never fails, see crypto/rand
+	return id
 }
 
 // Standing returns the person's answer to this client that still stands, or nil.
@@ -75,7 +118,7 @@ func (l *Ledger) Standing(ctx context.Context, person identity.PersonID, client 
 
 // check refuses what must never be on record, because it must never happen.
 func (r Receipt) check() error {
-	if r.kind() == "" {
+	if r.kind() == "" || r.Act.ends() {
 		return fmt.Errorf("unknown act %q", r.Act)
 	}
 	if r.Person == (identity.PersonID{}) || r.Client == "" || r.PolicyID == "" {
@@ -112,6 +155,9 @@ func (r Receipt) standing() *Standing {
 	}
 }
 
+// ends reports whether the act ends an earlier one. Those come from this room alone.
+func (a Act) ends() bool { return a == Withdrawn || a == Expired || a == Superseded }
+
 // kind is "" for an act that does not exist.
 func (r Receipt) kind() audit.Kind {
 	switch r.Act {
@@ -123,6 +169,12 @@ func (r Receipt) kind() audit.Kind {
 		return audit.Informed
 	case Reused:
 		return audit.ConsentStanding
+	case Withdrawn:
+		return audit.ConsentWithdrawn
+	case Expired:
+		return audit.ConsentExpired
+	case Superseded:
+		return audit.ConsentSuperseded
 	}
 	return ""
 }

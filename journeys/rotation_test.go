@@ -110,7 +110,7 @@ func TestProviderKeys_AnIndependentProviderVerifiesOurAssertions(t *testing.T) {
 		return issuer
 	}, sandboxed(t, linteau()))
 	text := strings.Replace(w.config(), "client_secret: "+upstreamSecret, "private_key_jwt: true", 1)
-	w.write(strings.Replace(text, "consent_validity: P1Y", "consent_validity: PT0S", 1)) // asked each time
+	w.write(strings.NewReplacer("version: 1\n", "version: 2\n", "consent_validity: P1Y", "consent_validity: PT0S").Replace(text)) // asked each time
 	w.reload("configuration reloaded")
 	signIn := func(when string) {
 		c, r := newCitizen(t), w.library.start("openid given_name", nil)

@@ -35,11 +35,17 @@ func (s *Service) release(ctx context.Context, v *visit, client *clients.Client,
 		return nil, err
 	}
 	receipt, event := s.receipt(v, client, a, g.ID)
+	in := *v.SignIn
 	return s.conclude(ctx, v, func(ctx context.Context) (Answer, error) {
 		// One durable transaction: receipt, standing answer, audit entry. If it
 		// fails there is no code; if we crash after it, the records say that she
 		// agreed and nothing was released, and she is not asked again.
-		if _, err := s.Consent.Record(ctx, receipt, event); err != nil {
+		switch _, err := s.Consent.Record(ctx, receipt, event); {
+		case errors.Is(err, consent.ErrMoved): // withdrawn a moment ago: nothing leaves, and next time she is asked
+			denied := by(s.event(audit.LoginDenied, v, string(protocol.AccessDenied)), in)
+			denied.Public.Rule = ruleWithdrawn
+			return Answer{Err: protocol.Fail(protocol.AccessDenied, nil, "the person has taken her answer back")}, s.record(ctx, denied)
+		case err != nil:
 			return Answer{}, fmt.Errorf("record %s: %w", a.kind, err)
 		}
 		failpoint.Here("consent.after-record")

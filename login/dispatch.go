@@ -168,7 +168,8 @@ func (s *Service) decide(ctx context.Context, v *visit, client *clients.Client, 
 	if err != nil {
 		return policies.Decision{}, fmt.Errorf("standing answer: %w", err)
 	}
-	if st != nil {
+	if v.standing = [16]byte{}; st != nil {
+		v.standing = st.Receipt
 		f.Standing = &policies.Standing{
 			PolicyID: st.PolicyID, PolicyVersion: st.PolicyVersion, Basis: policies.LegalBasis(st.Basis), Shown: st.Shown, Agreed: st.Agreed, Until: st.Until,
 		}

@@ -26,6 +26,7 @@ const (
 	ruleNotCivil        = "not-civil"        // the registry's word is wanted, and the provider gives no civil identity
 	ruleAmbiguous       = "ambiguous"        // the registry's correction leads to another person than she was
 	rulePersonBlocked   = "person-blocked"   // an operator has taken her out of service
+	ruleWithdrawn       = "withdrawn"        // she took the answer back on which the release would have rested
 	ruleProviderBlocked = "provider-blocked" // she has blocked the provider that she came through
 	ruleOtherPerson     = "other-person"     // the service named a subject, and she is someone else
 )
@@ -86,8 +87,11 @@ func (s *Service) receipt(v *visit, client *clients.Client, a act, grant GrantID
 		Shown: d.Shown(), Released: a.released, ACR: in.ACR, Provider: in.Provider,
 		Language: a.lang, Grant: string(grant), Until: d.Until,
 	}
-	if a.kind == consent.Given || a.kind == consent.Informed {
+	switch a.kind {
+	case consent.Given, consent.Informed:
 		r.OfflineUntil = d.OfflineUntil
+	case consent.Reused:
+		r.About = v.standing
 	}
 	if p, ok := s.Policies().Policy(client); ok && a.lang != "" {
 		r.Notice = consent.Notice{

@@ -39,6 +39,7 @@ type visit struct {
 	stage    Stage
 	revision uint32
 	expires  time.Time
+	standing [16]byte // receipt of the answer that Decision rests on, if any; read anew for each request
 
 	// For the whole visit.
 	Request  protocol.AuthRequest

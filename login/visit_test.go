@@ -94,6 +94,21 @@ func TestVisit_aSecondVisitIsNotAskedAgain(t *testing.T) {
 	want(t, "acts", []any{w.stores.record()[0].Act, w.stores.record()[1].Act}, []any{"given", "reused"})
 }
 
+// She takes the answer back in another tab, between the moment at which it was found
+// to stand and the moment of the release.
+func TestVisit_anAnswerThatIsTakenBackMeanwhileReleasesNothing(t *testing.T) {
+	w := newWorld(t)
+	first := w.browser()
+	first.identify(request(), "tax", "alice")
+	first.agree()
+	w.stores.withdrawn = true
+	r := w.browser().identify(request(), "post", "alice")
+	want(t, "back at the service", r.To, "https://library.test/callback?error=access_denied&state=library-state")
+	want(t, "codes", len(w.issuer.codes()), 1)
+	trail := w.stores.trail(t)
+	want(t, "last entry", trail[len(trail)-1], "login.denied access_denied withdrawn")
+}
+
 func TestVisit_twoServicesKnowHerByTwoSubjects(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()

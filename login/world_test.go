@@ -73,7 +73,7 @@ func newWorld(t testing.TB) *world {
 	)
 	log, err := audit.New(audit.Config{Store: w.stores, Sealer: seals{}, Now: w.now})
 	must(t, err)
-	ledger, err := consent.New(consent.Config{Store: w.stores, Audit: log, Now: w.now})
+	ledger, err := consent.New(consent.Config{Store: w.stores, Archive: struct{ consent.Archive }{}, Ender: struct{ consent.Ender }{}, Audit: log, Now: w.now})
 	must(t, err)
 	people, err := identity.NewPeople(identity.PeopleConfig{
 		Store: w.stores, Deriver: deriver{}, Now: w.now, NewSealKey: func() ([]byte, error) { return []byte("wrapped"), nil },
@@ -469,10 +469,10 @@ type stores struct {
 	standing    map[string]*consent.Standing
 	entries     []audit.Entry
 
-	calls, failAt int
-	failAfter     bool
-	recordsDown   bool
-	onAdvance     func() // called once, after an Advance took effect
+	calls, failAt          int
+	failAfter              bool
+	withdrawn, recordsDown bool
+	onAdvance              func() // called once, after an Advance took effect
 
 	onParticipants func() // called with the lock held
 }
@@ -670,10 +670,13 @@ func (s *stores) AppendEntries(_ context.Context, e ...audit.Entry) error {
 	return s.do(func() error { s.entries = append(s.entries, e...); return nil })
 }
 
-func (s *stores) Record(ctx context.Context, r consent.Receipt, st *consent.Standing, e audit.Entry) error {
+func (s *stores) Record(ctx context.Context, r consent.Receipt, st *consent.Standing, e audit.Entry, _ ...consent.Ended) error {
 	return s.do(func() error {
 		if s.recordsDown || ctx.Err() != nil {
 			return errDown
+		}
+		if r.Act == consent.Reused && s.withdrawn {
+			return consent.ErrMoved
 		}
 		s.receipts, s.entries = append(s.receipts, r), append(s.entries, e)
 		if st != nil {

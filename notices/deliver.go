@@ -173,7 +173,7 @@ func (q *Queue) try(ctx context.Context, kind Kind, n *Notice) (outcome string, 
 		return OK, 0
 	case verdict == Refused:
 		outcome = RefusedIt
-	case n.Tries < unreachable:
+	case n.Tries < unreachable || n.Expires.Sub(q.cfg.Now()) > life:
 		again = pause(n.Tries)
 	}
 	q.failed(ctx, n, err, slog.Int("status", status), slog.Int("try", n.Tries))
@@ -205,7 +205,7 @@ func pause(tries int) time.Duration {
 	if tries == 1 {
 		return jitter(firstPause)
 	}
-	return jitter(laterPause)
+	return jitter(min(laterPause<<min(tries-2, 20), longestPause))
 }
 
 // jitter is between half of d and one and a half.

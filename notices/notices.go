@@ -89,7 +89,8 @@ const (
 	maxAnswer     = 16 << 10         // bytes of an answer that are read
 	drain         = 6 * time.Second  // for calls under way at the end: longer than one may take
 	firstPause    = 2 * time.Second  // between the first try and the second
-	laterPause    = 15 * time.Second // and between the others
+	laterPause    = 15 * time.Second // and before the third
+	longestPause  = 30 * time.Minute // between tries of what lives for long
 	pauseOnOurWay = 5 * time.Second  // when it was we who could not
 )
 
@@ -127,8 +128,12 @@ func NewID() string {
 }
 
 // Put adds notices, of which only ID, Kind, Client and Sealed count. When it returns
-// nil they will be delivered.
-func (q *Queue) Put(ctx context.Context, ns ...Notice) error {
+// nil they will be delivered: tried three times within fifteen minutes.
+func (q *Queue) Put(ctx context.Context, ns ...Notice) error { return q.PutFor(ctx, life, ns...) }
+
+// PutFor is Put for news that stays news for longer than fifteen minutes: it is tried,
+// ever more seldom, until so much time is over.
+func (q *Queue) PutFor(ctx context.Context, life time.Duration, ns ...Notice) error {
 	if len(ns) == 0 {
 		return nil
 	}

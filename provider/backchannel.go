@@ -33,6 +33,7 @@ const sealNotice = "notice/" + NoticeLogout
 // Notices delivers what services are told. Implemented by notices.Queue.
 type Notices interface {
 	Put(ctx context.Context, ns ...notices.Notice) error
+	PutFor(ctx context.Context, life time.Duration, ns ...notices.Notice) error
 }
 
 var _ notices.Kind = (*Codes)(nil)

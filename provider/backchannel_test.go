@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/voussoir-id/voussoir/audit"
 	"github.com/voussoir-id/voussoir/clients"
@@ -20,6 +21,10 @@ import (
 type memoryQueue struct {
 	kept []notices.Notice
 	fail bool
+}
+
+func (q *memoryQueue) PutFor(ctx context.Context, _ time.Duration, ns ...notices.Notice) error {
+	return q.Put(ctx, ns...)
 }
 
 func (q *memoryQueue) Put(_ context.Context, ns ...notices.Notice) error {

@@ -31,6 +31,7 @@ type memory struct {
 	grants  map[Digest]StoredGrant
 	once    map[string]bool
 	revoked map[login.GrantID]bool
+	gone    map[login.GrantID]bool // withdrawn
 	fail    string
 }
 
@@ -65,6 +66,22 @@ func (m *memory) RevokeGrant(_ context.Context, id login.GrantID, _ time.Time) e
 	defer m.mu.Unlock()
 	m.revoked[id] = true
 	return m.failing("revoke")
+}
+
+func (m *memory) WithdrawGrant(ctx context.Context, id login.GrantID, until time.Time) error {
+	m.mu.Lock()
+	if m.gone == nil {
+		m.gone = map[login.GrantID]bool{}
+	}
+	m.gone[id] = true
+	m.mu.Unlock()
+	return m.RevokeGrant(ctx, id, until)
+}
+
+func (m *memory) Withdrawn(_ context.Context, id login.GrantID) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gone[id], m.failing("withdrawn")
 }
 
 func (m *memory) Consume(_ context.Context, kind, id string, _, _ time.Time) (bool, error) {
@@ -154,6 +171,7 @@ type memoryAudit struct {
 	mu     sync.Mutex
 	events []audit.Event
 	fail   audit.Kind
+	during map[audit.Kind]func() // what happens while an entry is written
 }
 
 func (a *memoryAudit) Append(_ context.Context, e ...audit.Event) (audit.Receipt, error) {
@@ -161,6 +179,9 @@ func (a *memoryAudit) Append(_ context.Context, e ...audit.Event) (audit.Receipt
 	defer a.mu.Unlock()
 	if e[0].Public.Kind == a.fail {
 		return audit.Receipt{}, errStore
+	}
+	if do := a.during[e[0].Public.Kind]; do != nil {
+		do()
 	}
 	a.events = append(a.events, e...)
 	return audit.Receipt{}, nil

@@ -50,6 +50,10 @@ type GrantStore interface {
 	// RevokeGrant kills everything of one grant, now and later; until is when the
 	// last of its tokens would have expired and the tombstone may be forgotten.
 	RevokeGrant(ctx context.Context, id login.GrantID, until time.Time) error
+	// WithdrawGrant is RevokeGrant because the person has taken her answer back.
+	WithdrawGrant(ctx context.Context, id login.GrantID, until time.Time) error
+	// Withdrawn reports whether WithdrawGrant was called for a grant, until then.
+	Withdrawn(ctx context.Context, id login.GrantID) (bool, error)
 }
 
 // OnceStore remembers what may happen only once. It is durable: when Consume

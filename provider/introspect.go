@@ -145,6 +145,11 @@ func (p *Provider) inspectFor(ctx context.Context, c *clients.Client, a access, 
 	if err := p.recordIntrospection(ctx, c, a); err != nil {
 		return nil, err
 	}
+	if gone, err := p.Codes.cfg.Grants.Withdrawn(ctx, a.Grant); err != nil { // see stands
+		return nil, unavailable(err)
+	} else if gone {
+		return json.Marshal(introspection{})
+	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return nil, errors.New("encode introspection")

@@ -65,6 +65,9 @@ func (p *Provider) refresh(ctx context.Context, x *exchange) (*tokenAnswer, erro
 		return nil, err
 	}
 	answer.RefreshToken = string(kept)
+	if err := p.stands(ctx, f.Grant); err != nil {
+		return nil, err
+	}
 	failpoint.Here("refresh.before-answer")
 	return answer, nil
 }

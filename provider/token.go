@@ -220,6 +220,9 @@ func (p *Provider) issue(ctx context.Context, c *clients.Client, g login.Grant, 
 		return nil, err
 	}
 	answer.RefreshToken = string(family)
+	if err := p.stands(ctx, g.ID); err != nil {
+		return nil, err
+	}
 	failpoint.Here("token.before-answer")
 	return answer, nil
 }
@@ -244,6 +247,19 @@ func (p *Provider) mint(ctx context.Context, c *clients.Client, g login.Grant, a
 		AccessToken: access, TokenType: a.Confirm.tokenType(), ExpiresIn: int64(ttl.Seconds()),
 		IDToken: id, Scope: a.Scope, Details: grantedDetails(a.Details),
 	}, nil
+}
+
+// stands is the last look before an answer: while it was made she may have withdrawn. Its
+// tokens are dead then, but an ID token would tell of her all the same.
+func (p *Provider) stands(ctx context.Context, id login.GrantID) error {
+	gone, err := p.Codes.cfg.Grants.Withdrawn(ctx, id)
+	if err != nil {
+		return unavailable(err)
+	}
+	if gone {
+		return protocol.Fail(protocol.InvalidGrant, errors.New("withdrawn meanwhile"), "the grant is not valid any more")
+	}
+	return nil
 }
 
 // record appends an entry about a grant; failure is an answer of 503, because

@@ -59,6 +59,11 @@ func (p *Provider) disclose(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	failpoint.Here("userinfo.after-audit")
+	if gone, err := p.Codes.cfg.Grants.Withdrawn(r.Context(), a.Grant); err != nil { // see stands
+		return unavailable(err)
+	} else if gone {
+		return errToken("withdrawn meanwhile")
+	}
 	return p.writeUserInfo(r.Context(), w, c, a.UserInfo)
 }
 

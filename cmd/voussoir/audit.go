@@ -287,7 +287,7 @@ type receiptLine struct {
 func (p *program) auditVerifyReceipt() *cobra.Command {
 	c := &cobra.Command{
 		Use: "verify-receipt --log NAME --key KEY FILE", Short: "Verify a receipt, offline", Args: oneFile,
-		Long: "verify-receipt needs the receipt, the name of the log (the broker's address without https://, then /audit) and a\n" +
+		Long: "verify-receipt needs the receipt (as JSON, as a JWT or as a bare proof), the name of the log (the broker's address without https://, then /audit) and a\n" +
 			"key of it, as voussoir audit keys and /audit/keys show it: nothing else, and no network. It ends with 1 when the\n" +
 			"receipt does not hold.",
 	}
@@ -325,11 +325,21 @@ func (p *program) auditVerifyReceipt() *cobra.Command {
 }
 
 func checkReceipt(b []byte, origin string, ks []string, quorum audit.Quorum) receiptLine {
-	proof, err := audit.ParseProof(b)
-	if err != nil {
-		return receiptLine{Why: err.Error()}
+	doc, inside, isDocument, err := readDocument(b)
+	if isDocument {
+		b = inside
 	}
-	checkpoint, err := proof.Verify(origin, ks...)
+	var proof audit.Proof
+	if err == nil {
+		proof, err = audit.ParseProof(b)
+	}
+	var checkpoint audit.Checkpoint
+	if err == nil {
+		checkpoint, err = proof.Verify(origin, ks...)
+	}
+	if err == nil && isDocument {
+		err = agrees(doc, proof.Statement)
+	}
 	if err != nil {
 		return receiptLine{Why: err.Error()}
 	}

@@ -55,6 +55,7 @@ type broker struct {
 	sequence *audit.Sequencer
 	// witnesses is nil where there are none.
 	witnesses *audit.Witnesses
+	ledger    *consent.Ledger
 	notices   *notices.Queue
 	kinds     map[string]notices.Kind
 	health    *health.Monitor
@@ -137,11 +138,6 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err != nil {
 		return nil, err
 	}
-	ledger, err := consent.New(consent.Config{Store: b.records, Audit: b.log, Now: now})
-	if err != nil {
-		return nil, err
-	}
-
 	choices, err := preferences.New(preferences.Config{Store: b.records, Audit: b.log, Known: b.knownProviders, Now: now})
 	if err != nil {
 		return nil, err
@@ -165,7 +161,18 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err != nil {
 		return nil, err
 	}
-	b.kinds = map[string]notices.Kind{provider.NoticeLogout: codes}
+	withdrawals, err := b.newWithdrawals(c, currentClients)
+	if err != nil {
+		return nil, err
+	}
+	b.ledger, err = consent.New(consent.Config{Store: b.records, Archive: b.records, Ender: withdrawals, Audit: b.log, Now: now})
+	if err != nil {
+		return nil, err
+	}
+	if err := b.ledger.Finish(ctx); err != nil { // before anybody is served
+		return nil, err
+	}
+	b.kinds = map[string]notices.Kind{provider.NoticeLogout: codes, provider.NoticeWithdrawal: withdrawals}
 	own := &ownCodes{Codes: codes}
 	visits, err := login.New(login.Config{
 		Flows: b.flows, Sessions: b.flows, Sealer: b.ring,
@@ -175,7 +182,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		Health:    b.health.State,
 		Civil:     func() login.Civil { return b.current.Load().civil }, Once: b.records,
 		Barred: b.barred, Caution: b.caution, Preferences: choices,
-		People: people, Deriver: b.ring, Consent: ledger, Audit: b.log, Issuer: own,
+		People: people, Deriver: b.ring, Consent: b.ledger, Audit: b.log, Issuer: own,
 		Site: site, Note: web.Note, Now: now, Meter: b.metrics,
 	})
 	if err != nil {
@@ -268,6 +275,7 @@ func (b *broker) run(ctx context.Context) error {
 	g.Go(func() error { return b.sequence.Run(ctx) })
 	g.Go(func() error { return b.expirePersonal(ctx) })
 	g.Go(func() error { return b.cosign(ctx) })
+	g.Go(func() error { return b.tendConsent(ctx) })
 	g.Go(func() error { return b.watchKeys(ctx) })
 	g.Go(func() error { return b.notices.Run(ctx, b.kinds) })
 	g.Go(func() error { return b.watchStops(ctx) })

@@ -17,8 +17,8 @@ import (
 const (
 	// insertReceipt adds a receipt; its id must be new and its audit entry there.
 	insertReceipt = `INSERT INTO receipts (id, time, act, person, client, policy_id, policy_version, basis, rule, shown,
-	released, acr, provider, language, notice, until, grant_id, audit, offline_until)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`
+	released, acr, provider, language, notice, until, grant_id, audit, offline_until, about)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
 	// putStanding replaces the remembered answer of a person to a client.
 	putStanding = `INSERT INTO standing (person, client, policy_id, policy_version, basis, shown, agreed, until, receipt)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -29,20 +29,24 @@ const (
 	WHERE person = $1 AND client = $2 AND until > $3`
 	// selectReceipts reads what a person did, in order.
 	selectReceipts = `SELECT id, time, act, client, policy_id, policy_version, basis, rule, shown, released, acr, provider,
-	language, notice, until, grant_id, audit, offline_until FROM receipts WHERE person = $1 ORDER BY seq`
+	language, notice, until, grant_id, audit, offline_until, about FROM receipts WHERE person = $1 ORDER BY seq`
 	// countReceipts counts them all.
 	countReceipts = `SELECT count(*) FROM receipts`
-	// removeStanding forgets a batch of answers that have expired.
-	removeStanding = `DELETE FROM standing WHERE (person, client) IN
-	(SELECT person, client FROM standing WHERE until <= $1 ORDER BY until LIMIT $2)`
 )
 
 // Record implements consent.Store.
-func (r *Records) Record(ctx context.Context, c consent.Receipt, s *consent.Standing, e audit.Entry) error {
+func (r *Records) Record(ctx context.Context, c consent.Receipt, s *consent.Standing, e audit.Entry, ended ...consent.Ended) error {
 	if err := checkRecord(c, s, e); err != nil {
 		return fmt.Errorf("record a receipt: %w", err)
 	}
-	err := r.db.do(ctx, func(t *tx) error {
+	var ok bool // and no error otherwise: that would cost every write of the same commit a second try
+	err := r.db.do(ctx, func(t *tx) (err error) {
+		if ok, err = t.holds(&c, ended); err != nil || !ok {
+			return err
+		}
+		if err := t.putEnded(ended); err != nil {
+			return err
+		}
 		if err := putEntry(t, &e); err != nil {
 			return err
 		}
@@ -52,10 +56,13 @@ func (r *Records) Record(ctx context.Context, c consent.Receipt, s *consent.Stan
 		if s == nil {
 			return nil
 		}
-		_, err := t.exec(putStanding, s.Person[:], string(s.Client), s.PolicyID, s.PolicyVersion,
+		_, err = t.exec(putStanding, s.Person[:], string(s.Client), s.PolicyID, s.PolicyVersion,
 			s.Basis, joinClaims(s.Shown), joinClaims(s.Agreed), micros(s.Until), s.Receipt[:])
 		return err
 	})
+	if err == nil && !ok {
+		return consent.ErrMoved
+	}
 	return wrap(err, "record a receipt")
 }
 
@@ -88,8 +95,16 @@ func putReceipt(t *tx, c *consent.Receipt) error {
 	_, err := t.exec(insertReceipt, c.ID[:], micros(c.Time), string(c.Act), c.Person[:], string(c.Client),
 		c.PolicyID, c.PolicyVersion, c.Basis, c.Rule, joinClaims(c.Shown), joinClaims(c.Released),
 		string(c.ACR), string(c.Provider), c.Language, c.Notice[:], nullMicros(c.Until), c.Grant, c.Audit[:],
-		nullMicros(c.OfflineUntil))
+		nullMicros(c.OfflineUntil), about(c.About))
 	return err
+}
+
+// about is NULL for the receipt that is about no other.
+func about(id [16]byte) []byte {
+	if id == ([16]byte{}) {
+		return nil
+	}
+	return id[:]
 }
 
 // Standing implements consent.Store.
@@ -137,12 +152,12 @@ func (r *Records) CountReceipts(ctx context.Context) (int64, error) {
 // scanReceipt reads all but the person.
 func scanReceipt(row scanner) (consent.Receipt, error) {
 	var c consent.Receipt
-	var id, notice, auditID []byte
+	var id, notice, auditID, other []byte
 	var us int64
 	var shown, released string
 	var until, offline sql.NullInt64
 	err := row.Scan(&id, &us, &c.Act, &c.Client, &c.PolicyID, &c.PolicyVersion, &c.Basis, &c.Rule, &shown, &released,
-		&c.ACR, &c.Provider, &c.Language, &notice, &until, &c.Grant, &auditID, &offline)
+		&c.ACR, &c.Provider, &c.Language, &notice, &until, &c.Grant, &auditID, &offline, &other)
 	if err != nil {
 		return c, err
 	}
@@ -153,7 +168,10 @@ func scanReceipt(row scanner) (consent.Receipt, error) {
 	if offline.Valid {
 		c.OfflineUntil = fromMicros(offline.Int64)
 	}
-	return c, errors.Join(fill(c.ID[:], id), fill(c.Notice[:], notice), fill(c.Audit[:], auditID))
+	if other != nil {
+		err = fill(c.About[:], other)
+	}
+	return c, errors.Join(err, fill(c.ID[:], id), fill(c.Notice[:], notice), fill(c.Audit[:], auditID))
 }
 
 // nullMicros is micros, with NULL for the zero time.

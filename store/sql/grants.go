@@ -2,6 +2,8 @@ package sql
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/voussoir-id/voussoir/login"
@@ -19,6 +21,11 @@ const (
 	// revokeGrant sets a tombstone; a second one can only make it last longer.
 	revokeGrant = `INSERT INTO revoked_grants (grant_id, until) VALUES ($1, $2)
 	ON CONFLICT (grant_id) DO UPDATE SET until = excluded.until WHERE excluded.until > revoked_grants.until`
+	// withdrawGrant is revokeGrant that says why.
+	withdrawGrant = `INSERT INTO revoked_grants (grant_id, until, withdrawn) VALUES ($1, $2, 1)
+	ON CONFLICT (grant_id) DO UPDATE SET until = max(excluded.until, revoked_grants.until), withdrawn = 1`
+	// selectWithdrawn finds the tombstone of a withdrawal.
+	selectWithdrawn = `SELECT 1 FROM revoked_grants WHERE grant_id = $1 AND withdrawn = 1`
 	// scanGrants walks over the grants for the sweeper.
 	scanGrants = `SELECT seq, expires FROM grants WHERE seq > $1 ORDER BY seq LIMIT $2`
 	// removeGrants forgets the expired grants of a stretch.
@@ -58,4 +65,23 @@ func (f *Flows) RevokeGrant(ctx context.Context, id login.GrantID, until time.Ti
 		return err
 	})
 	return wrap(err, "revoke a grant")
+}
+
+// WithdrawGrant implements provider.GrantStore.
+func (f *Flows) WithdrawGrant(ctx context.Context, id login.GrantID, until time.Time) error {
+	err := f.db.do(ctx, func(t *tx) error {
+		_, err := t.exec(withdrawGrant, string(id), micros(until))
+		return err
+	})
+	return wrap(err, "withdraw a grant")
+}
+
+// Withdrawn implements provider.GrantStore.
+func (f *Flows) Withdrawn(ctx context.Context, id login.GrantID) (bool, error) {
+	var one int
+	err := f.db.one(ctx, selectWithdrawn, string(id)).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, wrap(err, "look for a withdrawal")
 }

@@ -108,14 +108,14 @@ func (d *database) batches(ctx context.Context, query string, now time.Time) (in
 
 // Sweep removes rows that had expired at now, in small transactions between
 // those of the visits, and returns how many. It may leave some for the next
-// time: what has expired is never returned, swept or not.
+// time: what has expired is never returned, swept or not. Standing answers go with
+// consent.Ledger's Expire, which puts their end on record.
 func (r *Records) Sweep(ctx context.Context, now time.Time) (int64, error) {
 	once, err1 := r.once.sweep(ctx, r.db, now.Add(-clockMargin))
-	standing, err2 := r.db.batches(ctx, removeStanding, now)
-	families, err3 := r.db.batches(ctx, removeFamilies, now)
-	ends, err4 := r.db.batches(ctx, removeEnds, now.Add(-endsMargin))
-	confirmations, err5 := r.db.batches(ctx, removeConfirmations, now.Add(-confirmationTTL))
-	return once + standing + families + ends + confirmations, wrap(errors.Join(err1, err2, err3, err4, err5), "sweep records")
+	families, err2 := r.db.batches(ctx, removeFamilies, now)
+	ends, err3 := r.db.batches(ctx, removeEnds, now.Add(-endsMargin))
+	confirmations, err4 := r.db.batches(ctx, removeConfirmations, now.Add(-confirmationTTL))
+	return once + families + ends + confirmations, wrap(errors.Join(err1, err2, err3, err4), "sweep records")
 }
 
 // Sweep removes rows that had expired at now, in small transactions between

@@ -69,6 +69,24 @@ func Grants(t *testing.T, open func(t *testing.T) provider.GrantStore) {
 		must(t, s.PutGrant(t.Context(), g))
 		wantNoGrant(t, s, g, base)
 	})
+	t.Run("a withdrawal kills like a revocation, and can be told from one", func(t *testing.T) {
+		s, revoked, withdrawn, both := open(t), newGrant(t, provider.AccessGrant), newGrant(t, provider.AccessGrant), newGrant(t, provider.AccessGrant)
+		until := base.Add(time.Hour)
+		must(t, s.RevokeGrant(t.Context(), revoked.Grant, until))
+		must(t, s.RevokeGrant(t.Context(), both.Grant, until))
+		must(t, s.WithdrawGrant(t.Context(), both.Grant, until))
+		must(t, s.WithdrawGrant(t.Context(), withdrawn.Grant, until))
+		must(t, s.RevokeGrant(t.Context(), withdrawn.Grant, until.Add(time.Minute)))
+		for g, want := range map[*provider.StoredGrant]bool{&revoked: false, &withdrawn: true, &both: true} {
+			must(t, s.PutGrant(t.Context(), *g))
+			wantNoGrant(t, s, *g, base)
+			got, err := s.Withdrawn(t.Context(), g.Grant)
+			must(t, err)
+			if got != want {
+				t.Errorf("Withdrawn: %t, want %t", got, want)
+			}
+		}
+	})
 	t.Run("whatever races with a revocation is dead once it is acknowledged", func(t *testing.T) {
 		s, g := open(t), newGrant(t, provider.AccessGrant)
 		all := make([]provider.StoredGrant, 20)

@@ -43,6 +43,7 @@ func (c *checker) client(i int) {
 	c.detailTypes(k, path)
 	c.certificateBound(k, path)
 	c.logout(k, path)
+	c.securityEvents(k, path)
 	c.singleSignOn(k, path)
 }
 

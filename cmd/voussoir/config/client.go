@@ -34,6 +34,9 @@ type Client struct {
 	// BackChannelLogoutSessionRequired: the service needs sid in the logout token. It
 	// is always there, and false changes nothing. Default false.
 	BackChannelLogoutSessionRequired bool `yaml:"backchannel_logout_session_required" eg:"true"`
+	// SecurityEventsURI is where we push a signed security event token (RFC 8417, RFC 8935)
+	// when a person takes back what she had agreed to. Default "": the service is not told.
+	SecurityEventsURI string `yaml:"security_events_uri" eg:"https://service.example/security-events"`
 	// TokenEndpointAuthMethod is how the service proves itself, and the only way
 	// accepted; none is for programs that can keep no secret, in browsers and on
 	// people's devices. Default client_secret_basic, or what its profile says.

@@ -115,8 +115,8 @@ func TestLoad_ConvertsEveryField(t *testing.T) {
 	want := &clients.Client{
 		ID: "city-library", Name: protocol.Text{"fr": "Médiathèque", "en": "City library"},
 		RedirectURIs: []string{"https://library.example/callback"}, PostLogoutURIs: []string{"https://library.example/"},
-		BackChannelLogoutURI: "https://library.example/backchannel-logout",
-		AuthMethod:           clients.SecretBasic, SecretSHA256: [][32]byte{digest(0x0f), digest(0x1f)},
+		BackChannelLogoutURI: "https://library.example/backchannel-logout", SecurityEventsURI: "https://library.example/security-events",
+		AuthMethod: clients.SecretBasic, SecretSHA256: [][32]byte{digest(0x0f), digest(0x1f)},
 		Sector: "library.example", Policy: "library", RequirePKCE: true, RequireNonce: true, RequireState: true,
 		IDTokenSigningAlg: "ES256", AccessTokenTTL: time.Minute, AccessTokenFormat: clients.Opaque, IdPHints: []protocol.ProviderID{"tax"},
 		AllowedOrigins: []string{}, Scopes: []protocol.Scope{"openid", "given_name", "age_over_16", "email", "offline_access"},

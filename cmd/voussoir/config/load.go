@@ -266,6 +266,7 @@ func (c *checker) loadClient(k *Client) *clients.Client {
 	}
 	out.CertificateName, out.CertificateBound = c.certificateName(k), k.CertificateBoundAccessTokens
 	out.FrontChannelLogoutURI, out.BackChannelLogoutURI = k.FrontChannelLogoutURI, k.BackChannelLogoutURI
+	out.SecurityEventsURI = k.SecurityEventsURI
 	out.AccessTokenFormat, out.UserInfoSigningAlg = clients.AccessTokenFormat(k.AccessTokenFormat), k.UserInfoSignedResponseAlg
 	out.IDTokenEncryption, out.UserInfoEncryption = encryption(k.IDTokenEncryptedResponseAlg), encryption(k.UserInfoEncryptedResponseAlg)
 	out.RefreshIdle, out.RefreshMax, out.KeepRefreshToken = k.RefreshTokens.durations()
