@@ -39,6 +39,7 @@ var rooms = map[string][]string{
 	"federation/health":   {"protocol", "outbound", "federation"},
 	"federation/oidc":     {"protocol", "identity", "keys", "outbound", "federation"},
 	"federation/saml":     {"protocol", "identity", "keys", "outbound", "federation"},
+	"citizen":             {"protocol", "identity", "audit", "consent", "login", "preferences", "web"},
 	"login":               {"protocol", "identity", "clients", "policies", "consent", "federation", "registry", "preferences", "audit", "web", "failpoint"},
 	"provider":            {"protocol", "identity", "clients", "keys", "login", "audit", "web", "failpoint", "notices", "consent"},
 	"registration":        {"protocol", "audit", "clients", "outbound"},

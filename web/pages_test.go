@@ -116,6 +116,16 @@ func samples(s *Site) map[string]Handler {
 			return s.Wait(w, r, WaitPage{URL: "/login/f1"})
 		},
 		"home": s.Home,
+		"me":   s.meCase,
+		"me_out": func(w http.ResponseWriter, r *http.Request) error {
+			return s.Me(w, r, MePage{})
+		},
+		"me_close": func(w http.ResponseWriter, r *http.Request) error {
+			return s.MeClose(w, r, false)
+		},
+		"me_closed": func(w http.ResponseWriter, r *http.Request) error {
+			return s.MeClose(w, r, true)
+		},
 		"logout": func(w http.ResponseWriter, r *http.Request) error {
 			return s.Logout(w, r, LogoutPage{Client: library, Provider: taxes, Action: "/logout/answer", Form: "SEALED"})
 		},
