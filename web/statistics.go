@@ -203,4 +203,3 @@ func bars(all []Figure, name func(Figure) string) []barLine {
 	}
 	return out
 }
-

@@ -46,9 +46,9 @@ type Loaded struct {
 	ClientCertificates *CertificateSource // nil: none are asked for or read
 	Registry           *CivilRegistry     // nil: none
 	Statistics         Statistics
-	AuditRetention     policies.Period    // of the personal parts of audit entries
-	Witnesses          []LoadedWitness    // of the audit log
-	Initial            []Initial          // tokens with which services register
+	AuditRetention     policies.Period // of the personal parts of audit entries
+	Witnesses          []LoadedWitness // of the audit log
+	Initial            []Initial       // tokens with which services register
 
 	file File // for services that register: see Admit
 }
