@@ -103,6 +103,9 @@ func samples(s *Site) map[string]Handler {
 				{ID: "city", Name: text("Ville", "City"), State: "switched_off"},
 			}})
 		},
+		"status_statistics": func(w http.ResponseWriter, r *http.Request) error {
+			return s.Status(w, r, StatusPage{Providers: []ProviderStatus{{ID: "tax", Name: taxes, State: "works"}}, Statistics: figures()})
+		},
 		"choose_none":     choose(func(p *ChoosePage) { p.Providers = nil }),
 		"consent":         consent(func(*ConsentPage) {}),
 		"consent_public":  consent(func(p *ConsentPage) { p.Basis, p.Optional, p.Remember = "public_task", nil, "" }),
