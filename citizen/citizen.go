@@ -46,9 +46,22 @@ type Records interface {
 	// EntriesOf reads up to limit of her entries before a place (0: from the newest), the
 	// newest first. person is their digest.
 	EntriesOf(ctx context.Context, person [32]byte, before int64, limit int) ([]audit.Placed, error)
-	Standings(ctx context.Context, p identity.PersonID, now time.Time) ([]consent.Standing, error)
 	// ClosePerson destroys all that is kept of her, together with e.
 	ClosePerson(ctx context.Context, id identity.PersonID, person [32]byte, e audit.Entry) error
+}
+
+// Ledger is what she agreed to, and takes back. Implemented by consent.Ledger.
+type Ledger interface {
+	List(ctx context.Context, person identity.PersonID) ([]consent.Receipt, error)
+	Get(ctx context.Context, person identity.PersonID, id [16]byte) (consent.Receipt, error)
+	Withdrawable(ctx context.Context, person identity.PersonID) ([]consent.Receipt, error)
+	Withdraw(ctx context.Context, w consent.Withdrawal) ([]consent.Receipt, error)
+}
+
+// Documents makes receipts to take away. Implemented by consent.Documents.
+type Documents interface {
+	Document(ctx context.Context, r consent.Receipt) (consent.Document, error)
+	Signed(ctx context.Context, doc consent.Document) (string, error)
 }
 
 // Sessions keeps sessions. ErrNoSession of login: unknown, expired or ended.
@@ -83,6 +96,8 @@ type Config struct {
 	Once     OnceStore
 	Sealer   login.Sealer
 	Audit    Log
+	Consent  Ledger
+	Receipts Documents
 	// Start begins a visit, Of is the digest that the entries of a person (hex) are found by.
 	Start func(ctx context.Context, req protocol.AuthRequest, h http.Header) (login.Started, error)
 	Of    func(person string) ([32]byte, error)
@@ -100,7 +115,7 @@ type Space struct{ Config }
 
 // New refuses a missing collaborator.
 func New(c Config) (*Space, error) {
-	if c.Issuer == "" || c.Records == nil || c.Sessions == nil || c.Once == nil || c.Sealer == nil || c.Audit == nil || c.Start == nil ||
+	if c.Issuer == "" || c.Records == nil || c.Sessions == nil || c.Once == nil || c.Sealer == nil || c.Audit == nil || c.Consent == nil || c.Receipts == nil || c.Start == nil ||
 		c.Of == nil || c.Barred == nil || c.Preferences == nil || c.Service == nil || c.Providers == nil || c.Site == nil || c.Now == nil {
 		return nil, errors.New("citizen: config: a collaborator is missing")
 	}
@@ -115,6 +130,9 @@ func (s *Space) Routes(mux *http.ServeMux) {
 	mux.Handle("POST /me/sign-out", s.Site.Page("me.sign_out", s.signOut))
 	mux.Handle("POST /me/block", s.Site.Page("me.block", s.block))
 	mux.Handle("POST /me/unblock", s.Site.Page("me.unblock", s.unblock))
+	mux.Handle("GET /me/withdraw", s.Site.Page("me.withdraw", s.askWithdraw))
+	mux.Handle("POST /me/withdraw", s.Site.Page("me.withdraw", s.withdraw))
+	mux.Handle("GET /me/receipts/{receipt}", s.Site.Page("me.receipt", s.receipt))
 	mux.Handle("GET /me/close", s.Site.Page("me.close", s.askClose))
 	mux.Handle("POST /me/close", s.Site.Page("me.close", s.close))
 }

@@ -30,17 +30,8 @@ func (s *Space) show(w http.ResponseWriter, r *http.Request) error {
 	if page.Entries, page.Before, err = s.history(r, v, max(before, 0)); err != nil {
 		return err
 	}
-	standings, err := s.Records.Standings(r.Context(), v.Person.ID, s.Now())
-	if err != nil {
+	if page.Answers, err = s.answers(r, v); err != nil {
 		return err
-	}
-	for _, x := range standings {
-		if x.Client == Client {
-			continue
-		}
-		page.Standings = append(page.Standings, web.MeStanding{
-			Client: s.service(x.Client), Basis: x.Basis, Claims: x.Agreed, Until: x.Until,
-		})
 	}
 	if page.Providers, page.FutureBlocked, err = s.providers(r, v); err != nil {
 		return err
@@ -64,12 +55,17 @@ func (s *Space) history(r *http.Request, v *visitor, before int64) ([]web.MeEntr
 		entries = entries[:pageSize]
 		next = entries[pageSize-1].Seq
 	}
+	receipts, err := s.receipts(r, v)
+	if err != nil {
+		return nil, 0, err
+	}
 	out := make([]web.MeEntry, 0, len(entries))
 	for _, e := range entries {
 		line, err := s.entry(e, v)
 		if err != nil {
 			return nil, 0, err
 		}
+		line.Receipt = receipts[e.ID]
 		out = append(out, line)
 	}
 	return out, next, nil
@@ -89,8 +85,14 @@ func (s *Space) entry(e audit.Placed, v *visitor) (web.MeEntry, error) {
 	} else if public.Client != "" {
 		line.Client = s.service(protocol.ClientID(public.Client))
 	}
-	// A part that does not open is past its time: what is public stays.
-	if personal, err := s.Audit.Open(e.Entry, v.Person.SealKey); err == nil && personal.Provider != "" {
+	if len(e.Sealed) == 0 { // past its time: what is public stays
+		return line, nil
+	}
+	personal, err := s.Audit.Open(e.Entry, v.Person.SealKey)
+	if err != nil {
+		return line, fmt.Errorf("open an entry: %w", err)
+	}
+	if personal.Provider != "" {
 		line.Provider = s.provider(protocol.ProviderID(personal.Provider))
 	}
 	return line, nil

@@ -118,8 +118,9 @@ func samples(s *Site) map[string]Handler {
 		"wait": func(w http.ResponseWriter, r *http.Request) error {
 			return s.Wait(w, r, WaitPage{URL: "/login/f1"})
 		},
-		"home": s.Home,
-		"me":   s.meCase,
+		"home":        s.Home,
+		"me":          s.meCase,
+		"me_withdraw": s.withdrawCase, "me_receipt": s.receiptCase(true), "me_receipt_now": s.receiptCase(false),
 		"me_out": func(w http.ResponseWriter, r *http.Request) error {
 			return s.Me(w, r, MePage{})
 		},

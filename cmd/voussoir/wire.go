@@ -188,7 +188,11 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err != nil {
 		return nil, err
 	}
-	if own.space, err = b.newSpace(citizen.Config{Issuer: c.Issuer, Start: visits.Start, Preferences: choices, Site: site}); err != nil {
+	documents, err := b.newDocuments(c.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	if own.space, err = b.newSpace(citizen.Config{Issuer: c.Issuer, Consent: b.ledger, Receipts: documents, Start: visits.Start, Preferences: choices, Site: site}); err != nil {
 		return nil, err
 	}
 	registrar, err := b.newRegistrar(c)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
+	"github.com/voussoir-id/voussoir/consent"
 	"github.com/voussoir-id/voussoir/identity"
 	"github.com/voussoir-id/voussoir/provider"
 )
@@ -50,4 +51,31 @@ func (b *broker) tendConsent(ctx context.Context) error {
 			b.events.LogAttrs(ctx, slog.LevelError, "withdrawals or expired answers are left", slog.Bool("alarm", true), slog.String("error", err.Error()))
 		}
 	}
+}
+
+// newDocuments makes what writes receipts to take away.
+func (b *broker) newDocuments(issuer string) (*consent.Documents, error) {
+	return consent.NewDocuments(consent.DocumentsConfig{
+		Issuer: issuer, Prover: b.tree, Signer: b.ring, Deriver: b.ring, Now: b.now, About: b.about,
+	})
+}
+
+// about is what the configuration says today of a receipt's service. Purpose and retention
+// are those of the version that she answered, or are not said.
+func (b *broker) about(r consent.Receipt) (consent.About, bool) {
+	now := b.current.Load()
+	c, ok := now.clients.Get(r.Client)
+	if !ok {
+		return consent.About{}, false
+	}
+	out := consent.About{Name: c.Name, Sector: c.Sector}
+	if p, ok := now.policies.Policy(c); ok && p.ID == r.PolicyID && p.Version == r.PolicyVersion {
+		out.Purpose, out.Retention = p.Purpose, p.Retention
+	}
+	for _, k := range now.known {
+		if k.ID == r.Provider {
+			out.Provider = k.Name
+		}
+	}
+	return out, true
 }

@@ -2,10 +2,8 @@ package sql
 
 import (
 	"context"
-	"time"
 
 	"github.com/voussoir-id/voussoir/audit"
-	"github.com/voussoir-id/voussoir/consent"
 	"github.com/voussoir-id/voussoir/identity"
 )
 
@@ -19,9 +17,6 @@ const (
 	removeEntriesOf = `DELETE FROM audit_people WHERE person = $1`
 	// expireEntriesOf forgets whose the entries of a stretch are.
 	expireEntriesOf = `DELETE FROM audit_people WHERE seq IN (SELECT seq FROM audit_leaves WHERE idx >= $1 AND idx < $2)`
-	// selectStandings reads what is remembered of a person.
-	selectStandings = `SELECT client, policy_id, policy_version, basis, shown, agreed, until, receipt FROM standing
-	WHERE person = $1 AND until > $2 ORDER BY client`
 	// stopForGood has everything that a person began before count no more.
 	stopForGood = `INSERT INTO person_stops (person, reason, since, lifted) VALUES ($1, 'closed', $2, $2)
 	ON CONFLICT (person) DO UPDATE SET reason = excluded.reason, since = excluded.since, lifted = excluded.lifted`
@@ -30,6 +25,8 @@ const (
 // closing is what goes when a person closes her record, all but the entries: $1 is her id.
 const (
 	removeAliasesOf       = `DELETE FROM aliases WHERE person = $1`
+	removeWithdrawalsOf   = `DELETE FROM withdrawals WHERE receipt IN (SELECT id FROM receipts WHERE person = $1)`
+	removeGrantsOf        = `DELETE FROM withdrawn_grants WHERE receipt IN (SELECT id FROM receipts WHERE person = $1)`
 	removeReceiptsOf      = `DELETE FROM receipts WHERE person = $1`
 	removeAllStandingOf   = `DELETE FROM standing WHERE person = $1`
 	removeChoicesOf       = `DELETE FROM provider_choices WHERE person = $1`
@@ -57,30 +54,6 @@ func (r *Records) EntriesOf(ctx context.Context, person [32]byte, before int64, 
 	return out, nil
 }
 
-// Standings are the answers of a person that are still remembered, by service.
-func (r *Records) Standings(ctx context.Context, p identity.PersonID, now time.Time) ([]consent.Standing, error) {
-	var out []consent.Standing
-	err := r.db.all(ctx, func(row scanner) error {
-		s := consent.Standing{Person: p}
-		var shown, agreed string
-		var until int64
-		var receipt []byte
-		if err := row.Scan(&s.Client, &s.PolicyID, &s.PolicyVersion, &s.Basis, &shown, &agreed, &until, &receipt); err != nil {
-			return err
-		}
-		s.Shown, s.Agreed, s.Until = splitClaims(shown), splitClaims(agreed), fromMicros(until)
-		if err := fill(s.Receipt[:], receipt); err != nil {
-			return err
-		}
-		out = append(out, s)
-		return nil
-	}, selectStandings, p[:], micros(now))
-	if err != nil {
-		return nil, wrap(err, "read standing answers")
-	}
-	return out, nil
-}
-
 // ClosePerson forgets all that is kept of a person, together with the entry that says
 // so: her key first of all, so that nothing opens the personal parts of her entries. It
 // is durable when it returns nil, and then nothing of it is left in the files. What she
@@ -94,7 +67,7 @@ func (r *Records) ClosePerson(ctx context.Context, id identity.PersonID, person 
 			return err
 		}
 		for _, remove := range []string{
-			removeSealKeyOfPerson, removeAliasesOf, removeReceiptsOf, removeAllStandingOf, removeChoicesOf, removeConfirmationOf,
+			removeSealKeyOfPerson, removeAliasesOf, removeWithdrawalsOf, removeGrantsOf, removeReceiptsOf, removeAllStandingOf, removeChoicesOf, removeConfirmationOf,
 			endEveryFamilyOf, removeEveryEndingOf,
 		} {
 			if _, err := t.exec(remove, id[:]); err != nil {
