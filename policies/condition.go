@@ -127,7 +127,11 @@ func (k *Compiler) Compile(c Condition) (Condition, error) {
 	if err := k.affordable(checked); err != nil {
 		return Condition{}, err
 	}
-	program, err := k.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(costLimit))
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if loops(checked.NativeRep().Expr()) { // without one it is no longer than it is written, and counting costs more than it does
+		options = append(options, cel.CostLimit(costLimit))
+	}
+	program, err := k.env.Program(checked, options...)
 	if err != nil {
 		return Condition{}, fmt.Errorf("the expression cannot be used: %w", err)
 	}
@@ -221,6 +225,13 @@ func itemsOf(root ast.Expr) items {
 		}
 	}))
 	return out
+}
+
+// loops reports whether an expression has a loop.
+func loops(root ast.Expr) bool {
+	found := false
+	ast.PreOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) { found = found || e.Kind() == ast.ComprehensionKind }))
+	return found
 }
 
 // compared is what fact == word says of the fact; in is for a list of claims.

@@ -350,12 +350,28 @@ func TestCompile_OneLoopIsAffordable(t *testing.T) {
 }
 
 func BenchmarkDecide_TwoConditions(b *testing.B) {
-	p, f := library(), adult()
-	f.Standing = answered(firm...)
-	p.Conditions = compiled(b,
+	benchmarkConditions(b,
 		Condition{ID: "a", When: `!person.age_over(16) && provider in ["tax", "post"]`, Then: Deny},
 		Condition{ID: "b", When: `"email" in requested && !acr.reaches("eidas1")`, Then: Withhold},
 	)
+}
+
+func BenchmarkDecide_TwentyConditions(b *testing.B) {
+	var cs []Condition
+	for i := range 20 {
+		cs = append(cs, Condition{ID: string(rune('a' + i)), When: `!person.age_over(16) && provider in ["tax", "post"]`, Then: Deny})
+	}
+	benchmarkConditions(b, cs...)
+}
+
+func BenchmarkDecide_ALoop(b *testing.B) {
+	benchmarkConditions(b, Condition{ID: "a", When: `requested.exists(c, c.startsWith("idp_"))`, Then: Deny})
+}
+
+func benchmarkConditions(b *testing.B, cs ...Condition) {
+	p, f := library(), adult()
+	f.Standing = answered(firm...)
+	p.Conditions = compiled(b, cs...)
 	table := NewTable(p)
 	if d := table.Decide(f); d.Rule != RuleStanding {
 		b.Fatal(errors.New(d.Named()))

@@ -30,7 +30,7 @@ func variant(t *testing.T, pairs ...string) string {
 
 const (
 	library  = "  - id: library\n    version: 1\n"
-	mailRule = "      - { id: no-mail-of-minors, when: \"!person.age_known || !person.age_over(18)\", then: withhold, claims: [email] }\n"
+	mailRule = "      - { id: no-mail-of-children, when: \"!person.age_known || !person.age_over(16)\", then: withhold, claims: [email] }\n"
 )
 
 func TestPolicyTest_ExamplesKeepTheirOwnTables(t *testing.T) {
