@@ -149,6 +149,17 @@ func NewTable(ps ...*Policy) *Table {
 	return t
 }
 
+// With is t with more policies; of two with the same id the later counts.
+func (t *Table) With(ps ...*Policy) *Table {
+	out := NewTable(ps...)
+	for id, p := range t.byID {
+		if _, replaced := out.byID[id]; !replaced {
+			out.byID[id] = p
+		}
+	}
+	return out
+}
+
 // inOrder is p with its conditions by id: of several that deny, the first is on
 // record, and the order in which they were written must mean nothing.
 func (p *Policy) inOrder() *Policy {

@@ -134,8 +134,12 @@ func (s *Site) Leave(w http.ResponseWriter, r *http.Request, p LeavePage) error 
 	})
 }
 
-// StatusPage is what everybody may know: which providers work.
-type StatusPage struct{ Providers []ProviderStatus }
+// StatusPage is what everybody may know: which providers work, and how many people sign
+// in.
+type StatusPage struct {
+	Providers  []ProviderStatus
+	Statistics *Statistics // nil: there are none
+}
 
 // ProviderStatus is one provider's. State is works, unavailable or switched_off; Since is
 // zero when nobody knows since when.
@@ -149,6 +153,7 @@ type ProviderStatus struct {
 type statusView struct {
 	Switch, AllWork bool
 	Providers       []statusLine
+	Statistics      *statisticsView
 }
 
 type statusLine struct{ ID, Name, State, Since, SinceText string }
@@ -163,7 +168,7 @@ func (s *Site) Status(w http.ResponseWriter, r *http.Request, p StatusPage) erro
 		return statusJSON(w, p)
 	}
 	in, pages, again := s.in(r)
-	v := statusView{Switch: again, AllWork: true}
+	v := statusView{Switch: again, AllWork: true, Statistics: in.statistics(p.Statistics)}
 	for _, one := range p.Providers {
 		line := statusLine{ID: string(one.ID), Name: clean(one.Name.In(in.lang)), State: one.State}
 		if !one.Since.IsZero() {

@@ -24,7 +24,7 @@ var templateFiles embed.FS
 // rendered for each step of each sign-in, and looking up forty messages each
 // time would cost more than the rest of the page.
 type pageSet struct {
-	choose, leave, flaws, consent, failure, formPost, wait, home, status *template.Template
+	choose, leave, flaws, consent, failure, formPost, wait, home, status, me, meClose *template.Template
 	logout, loggedOut                                                    *template.Template
 }
 
@@ -38,7 +38,7 @@ func parsePages(langs []string, all map[string]*words, assets map[string]*asset)
 		p := &pageSet{}
 		for name, t := range map[string]**template.Template{
 			"choose": &p.choose, "leave": &p.leave, "flaws": &p.flaws, "status": &p.status, "consent": &p.consent, "error": &p.failure,
-			"form_post": &p.formPost, "wait": &p.wait, "home": &p.home,
+			"form_post": &p.formPost, "wait": &p.wait, "home": &p.home, "me": &p.me, "me_close": &p.meClose,
 			"logout": &p.logout, "logged_out": &p.loggedOut,
 		} {
 			var err error

@@ -103,6 +103,9 @@ func samples(s *Site) map[string]Handler {
 				{ID: "city", Name: text("Ville", "City"), State: "switched_off"},
 			}})
 		},
+		"status_statistics": func(w http.ResponseWriter, r *http.Request) error {
+			return s.Status(w, r, StatusPage{Providers: []ProviderStatus{{ID: "tax", Name: taxes, State: "works"}}, Statistics: figures()})
+		},
 		"choose_none":     choose(func(p *ChoosePage) { p.Providers = nil }),
 		"consent":         consent(func(*ConsentPage) {}),
 		"consent_public":  consent(func(p *ConsentPage) { p.Basis, p.Optional, p.Remember = "public_task", nil, "" }),
@@ -116,6 +119,16 @@ func samples(s *Site) map[string]Handler {
 			return s.Wait(w, r, WaitPage{URL: "/login/f1"})
 		},
 		"home": s.Home,
+		"me":   s.meCase,
+		"me_out": func(w http.ResponseWriter, r *http.Request) error {
+			return s.Me(w, r, MePage{})
+		},
+		"me_close": func(w http.ResponseWriter, r *http.Request) error {
+			return s.MeClose(w, r, false)
+		},
+		"me_closed": func(w http.ResponseWriter, r *http.Request) error {
+			return s.MeClose(w, r, true)
+		},
 		"logout": func(w http.ResponseWriter, r *http.Request) error {
 			return s.Logout(w, r, LogoutPage{Client: library, Provider: taxes, Action: "/logout/answer", Form: "SEALED"})
 		},

@@ -226,6 +226,7 @@ Voussoir is running a demonstration. Everyone in it is invented.
   Start here      %s/   a sample service: press "Sign in"
 
   Broker          %s/
+  Your own space  %s/me   what is on record about you
   Tax office      %s/   an identity provider, level eidas1
   Post office     %s/   an identity provider, level eidas2
   Civil registry  %s/   confirms, corrects or refuses identities
@@ -235,5 +236,5 @@ Voussoir is running a demonstration. Everyone in it is invented.
 
 Ready in %d ms. Press Ctrl-C to stop.
 
-`, d.at(servicePort), d.at(0), d.at(taxPort), d.at(postPort), d.at(registryPort), d.file(), now.Sub(d.started).Milliseconds())
+`, d.at(servicePort), d.at(0), d.at(0), d.at(taxPort), d.at(postPort), d.at(registryPort), d.file(), now.Sub(d.started).Milliseconds())
 }

@@ -91,7 +91,7 @@ func (s *snapshot) assemble() {
 	for _, id := range slices.Sorted(maps.Keys(s.joined)) {
 		all = append(all, s.joined[id])
 	}
-	s.clients = clients.NewSet(s.inService(all)...)
+	s.clients = clients.NewSet(append(s.inService(all), ownClient(s.loaded.Issuer))...)
 }
 
 // admit makes a client of a registration by the rules of the configuration, with its

@@ -118,7 +118,11 @@ func (b *broker) watchProviders() (*health.Monitor, error) {
 func (b *broker) serveStatus(site *web.Site) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		now := b.current.Load()
-		var page web.StatusPage
+		figures, err := b.openFigures(r.Context())
+		if err != nil {
+			return web.Fail(web.Unavailable, err)
+		}
+		page := web.StatusPage{Statistics: &figures}
 		for _, k := range now.known {
 			state := b.health.State(k.ID)
 			line := web.ProviderStatus{ID: k.ID, Name: k.Name, State: "works", Since: state.Since}

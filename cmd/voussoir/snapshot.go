@@ -74,7 +74,7 @@ type outside struct {
 // newSnapshot calls nobody: a provider that is down keeps nobody from starting.
 func newSnapshot(c *config.Loaded, o outside) (*snapshot, error) {
 	s := &snapshot{
-		digest: c.Digest, loadedAt: o.Now(), clients: c.Clients, policies: c.Policies,
+		digest: c.Digest, loadedAt: o.Now(), clients: c.Clients, policies: c.Policies.With(own()),
 		keySets: map[protocol.ClientID]provider.KeySet{}, algs: signingAlgs(c),
 		loaded: c, tokens: tokensOf(c), toClients: outbound.New(calls(c)),
 		logos: map[string]web.Picture{},

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/voussoir-id/voussoir/audit"
+	"github.com/voussoir-id/voussoir/citizen"
 	"github.com/voussoir-id/voussoir/clients"
 	"github.com/voussoir-id/voussoir/cmd/voussoir/config"
 	"github.com/voussoir-id/voussoir/consent"
@@ -172,6 +173,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		return nil, err
 	}
 	b.kinds = map[string]notices.Kind{provider.NoticeLogout: codes, provider.NoticeWithdrawal: withdrawals}
+	own := &ownCodes{Codes: codes}
 	visits, err := login.New(login.Config{
 		Flows: b.flows, Sessions: b.flows, Sealer: b.ring,
 		Policies:  func() *policies.Table { return b.current.Load().policies },
@@ -180,10 +182,13 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 		Health:    b.health.State,
 		Civil:     func() login.Civil { return b.current.Load().civil }, Once: b.records,
 		Barred: b.barred, Caution: b.caution, Preferences: choices,
-		People: people, Deriver: b.ring, Consent: b.ledger, Audit: b.log, Issuer: codes,
+		People: people, Deriver: b.ring, Consent: b.ledger, Audit: b.log, Issuer: own,
 		Site: site, Note: web.Note, Now: now, Meter: b.metrics,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if own.space, err = b.newSpace(citizen.Config{Issuer: c.Issuer, Start: visits.Start, Preferences: choices, Site: site}); err != nil {
 		return nil, err
 	}
 	registrar, err := b.newRegistrar(c)
@@ -203,7 +208,7 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 	if err != nil {
 		return nil, err
 	}
-	b.handler, whole = b.warned(b.routes(site, visits, op)), true
+	b.handler, whole = b.warned(b.routes(site, visits, own.space, op)), true
 	if c.ClientCertificates != nil {
 		b.handler = aliased(c.ClientCertificates.Address, c.Issuer, b.handler)
 	}
@@ -212,17 +217,20 @@ func wire(ctx context.Context, c *config.Loaded, events *slog.Logger, now func()
 
 // routes joins everything that is served. The provider's paths are matched as
 // they came, in front of the mux, which would clean them with a redirect.
-func (b *broker) routes(site *web.Site, visits *login.Service, op *provider.Provider) http.Handler {
+func (b *broker) routes(site *web.Site, visits *login.Service, space *citizen.Space, op *provider.Provider) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", site.Page("home", site.Home))
 	mux.Handle("GET /static/", site.Static())
 	mux.Handle("GET /static/logo/", site.Pictures(func(path string) (web.Picture, bool) { p, ok := b.current.Load().logos[path]; return p, ok }))
 	mux.Handle("GET /status", site.Page("status", b.serveStatus(site)))
+	mux.Handle("GET /status/statistics.json", site.API("statistics", b.serveFigures(site.StatisticsJSON)))
+	mux.Handle("GET /status/statistics.csv", site.API("statistics", b.serveFigures(site.StatisticsCSV)))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.Handle("GET /readyz", &readiness{ping: b.ping, now: b.now, log: b.events})
 	mux.Handle("GET "+provider.PathProviderKeys, site.API("provider_jwks", provider.ServeKeys(b.ring.ForProviders())))
 	b.treeRoutes(site, mux)
 	visits.Routes(mux)
+	space.Routes(mux)
 	mux.Handle("GET /saml/{provider}/metadata", site.Page("saml.metadata", b.samlMetadata))
 	pages := site.Fallback(mux)
 	return site.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -270,6 +278,7 @@ func (b *broker) run(ctx context.Context) error {
 	g.Go(func() error { return b.expirePersonal(ctx) })
 	g.Go(func() error { return b.cosign(ctx) })
 	g.Go(func() error { return b.tendConsent(ctx) })
+	g.Go(func() error { return b.countDays(ctx) })
 	g.Go(func() error { return b.watchKeys(ctx) })
 	g.Go(func() error { return b.notices.Run(ctx, b.kinds) })
 	g.Go(func() error { return b.watchStops(ctx) })

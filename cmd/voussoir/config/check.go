@@ -43,6 +43,7 @@ func (c *checker) all() {
 	c.later()
 	c.registry()
 	c.audit()
+	c.statistics()
 	c.witnesses()
 	for i := range c.f.Providers {
 		c.provider(i)

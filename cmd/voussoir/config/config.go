@@ -68,6 +68,8 @@ type File struct {
 	Registry Registry `yaml:"registry"`
 	// Audit is the log of what the broker did (docs/audit.md).
 	Audit Audit `yaml:"audit"`
+	// Statistics are open figures at /status (docs/statistics.md).
+	Statistics Statistics `yaml:"statistics"`
 	// Admin is the operators' console. Not available in this version: leave it out
 	// or empty.
 	Admin Admin `yaml:"admin"`

@@ -45,9 +45,10 @@ type Loaded struct {
 	Suspicious         *Suspicious        // nil: no proxy warns
 	ClientCertificates *CertificateSource // nil: none are asked for or read
 	Registry           *CivilRegistry     // nil: none
-	AuditRetention     policies.Period    // of the personal parts of audit entries
-	Witnesses          []LoadedWitness    // of the audit log
-	Initial            []Initial          // tokens with which services register
+	Statistics         Statistics
+	AuditRetention     policies.Period // of the personal parts of audit entries
+	Witnesses          []LoadedWitness // of the audit log
+	Initial            []Initial       // tokens with which services register
 
 	file File // for services that register: see Admit
 }
@@ -115,6 +116,7 @@ func defaults(f *File) {
 	}
 	registryDefaults(f)
 	fill(&f.Audit.PersonalRetention, usualAuditRetention)
+	statisticsDefaults(f)
 }
 
 func fill(s *string, value string) {
@@ -134,6 +136,7 @@ func (c *checker) load() *Loaded {
 	}
 	out.Registry = c.loadRegistry()
 	out.Suspicious = c.loadSuspicious()
+	out.Statistics = c.f.Statistics
 	out.AuditRetention, out.Witnesses = c.auditRetention(), c.loadWitnesses()
 	out.TLS, out.ClientCertificates = c.loadTLS(), c.loadClientCertificates()
 	hosts := c.issuerHosts()
