@@ -93,7 +93,9 @@ func (s *Service) receipt(v *visit, client *clients.Client, a act, grant GrantID
 	case consent.Reused:
 		r.About = v.standing
 	}
-	if p, ok := s.Policies().Policy(client); ok && a.lang != "" {
+	// A reload in this very moment must not put words on record that she has not read:
+	// none are better.
+	if p, ok := s.Policies().Policy(client); ok && a.lang != "" && p.ID == d.PolicyID && p.Version == d.PolicyVersion {
 		r.Notice = consent.Notice{
 			PolicyID: d.PolicyID, PolicyVersion: d.PolicyVersion, Language: a.lang, Purpose: p.Purpose.In(a.lang),
 			Basis: string(d.Basis), Retention: p.Retention, Claims: r.Shown, OfflineUntil: day(d.OfflineUntil),

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/env"
 	"cel.dev/cel-go/common/operators"
@@ -118,15 +120,25 @@ func (k *Compiler) Compile(c Condition) (Condition, error) {
 	if !checked.OutputType().IsExactType(cel.BoolType) {
 		return Condition{}, fmt.Errorf("the expression is of type %s: a condition is true or false", checked.OutputType())
 	}
-	literals, err := literalsOf(checked.NativeRep().Expr())
+	literals, err := literalsOf(checked.NativeRep())
 	if err != nil {
 		return Condition{}, err
 	}
-	program, err := k.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(costLimit))
+	if err := k.affordable(checked); err != nil {
+		return Condition{}, err
+	}
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if loops(checked.NativeRep().Expr()) { // without one it is no longer than it is written, and counting costs more than it does
+		options = append(options, cel.CostLimit(costLimit))
+	}
+	program, err := k.env.Program(checked, options...)
 	if err != nil {
 		return Condition{}, fmt.Errorf("the expression cannot be used: %w", err)
 	}
 	c.program, c.literals = program, literals
+	if err := c.reliable(); err != nil {
+		return Condition{}, err
+	}
 	return c, nil
 }
 
@@ -136,7 +148,18 @@ func firstIssue(issues *cel.Issues) string {
 	if len(all) == 0 {
 		return "the expression cannot be read"
 	}
-	return fmt.Sprintf("at letter %d: %s", all[0].Location.Column()+1, all[0].Message)
+	return at(all[0].Location) + strings.Join(strings.Fields(all[0].Message), " ")
+}
+
+// at is a place in the expression, which may have several lines.
+func at(l common.Location) string {
+	switch {
+	case l.Line() < 1 || l.Column() < 0:
+		return ""
+	case l.Line() == 1:
+		return fmt.Sprintf("at letter %d: ", l.Column()+1)
+	}
+	return fmt.Sprintf("at letter %d of its line %d: ", l.Column()+1, l.Line())
 }
 
 // holds evaluates c. An error means that nobody can say.
@@ -157,10 +180,11 @@ func (c *Condition) holds(e *evaluation) (bool, error) {
 
 // literalsOf finds the words that facts are compared with, and refuses an age that
 // nobody has.
-func literalsOf(root ast.Expr) ([]Literal, error) {
+func literalsOf(checked *ast.AST) ([]Literal, error) {
 	var out []Literal
 	var err error
-	ast.PostOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
+	facts := itemsOf(checked.Expr())
+	ast.PostOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		if e.Kind() != ast.CallKind {
 			return
 		}
@@ -168,43 +192,67 @@ func literalsOf(root ast.Expr) ([]Literal, error) {
 		switch name := call.FunctionName(); name {
 		case operators.Equals, operators.NotEquals:
 			args := call.Args()
-			out = append(append(out, compared(args[0], args[1])...), compared(args[1], args[0])...)
+			out = append(append(out, facts.compared(args[0], args[1])...), facts.compared(args[1], args[0])...)
 		case operators.In:
 			args := call.Args()
-			out = append(append(out, member(args[0], args[1])...), compared(args[1], args[0])...)
+			out = append(append(out, facts.member(args[0], args[1])...), facts.compared(args[1], args[0])...)
 		case "reaches":
 			out = append(out, word("acr", call.Args()[0])...)
 		case "lives_in_commune", "lives_in_departement", "lives_in_region":
 			out = append(out, word(name[len("lives_in_"):], call.Args()[0])...)
 		case "age_over":
 			if n, ok := literal(call.Args()[0]).(types.Int); ok && (n < 1 || n > 120) {
-				err = fmt.Errorf("person.age_over(%d): an age is 1 to 120", n)
+				err = fmt.Errorf("%sperson.age_over(%d): an age is 1 to 120", at(checked.SourceInfo().GetStartLocation(call.Args()[0].ID())), n)
 			}
 		}
 	}))
 	return out, err
 }
 
+// items are the facts by their names, and by those that a loop gives to their items.
+type items map[string]string
+
+func itemsOf(root ast.Expr) items {
+	out := items{"service": "service", "provider": "provider", "acr": "acr", "requested": "requested", "known": "known"}
+	ast.PreOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.ComprehensionKind {
+			return
+		}
+		if loop := e.AsComprehension(); loop.IterRange().Kind() == ast.IdentKind {
+			if fact, ok := out[loop.IterRange().AsIdent()]; ok {
+				out[loop.IterVar()] = fact
+			}
+		}
+	}))
+	return out
+}
+
+// loops reports whether an expression has a loop.
+func loops(root ast.Expr) bool {
+	found := false
+	ast.PreOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) { found = found || e.Kind() == ast.ComprehensionKind }))
+	return found
+}
+
 // compared is what fact == word says of the fact; in is for a list of claims.
-func compared(fact, value ast.Expr) []Literal {
+func (i items) compared(fact, value ast.Expr) []Literal {
 	if fact.Kind() != ast.IdentKind {
 		return nil
 	}
-	switch name := fact.AsIdent(); name {
-	case "service", "provider", "acr", "requested", "known":
+	if name, ok := i[fact.AsIdent()]; ok {
 		return word(name, value)
 	}
 	return nil
 }
 
 // member is what fact in [word, …] says of the fact.
-func member(fact, list ast.Expr) []Literal {
+func (i items) member(fact, list ast.Expr) []Literal {
 	if list.Kind() != ast.ListKind {
 		return nil
 	}
 	var out []Literal
 	for _, e := range list.AsList().Elements() {
-		out = append(out, compared(fact, e)...)
+		out = append(out, i.compared(fact, e)...)
 	}
 	return out
 }

@@ -11,20 +11,27 @@ import (
 	"github.com/voussoir-id/voussoir/deploy"
 )
 
-// variant is the demo's configuration with one thing replaced.
-func variant(t *testing.T, from, to string) string {
+// variant is the demo's configuration with some things replaced: one, by the next.
+func variant(t *testing.T, pairs ...string) string {
 	t.Helper()
-	if !strings.Contains(string(deploy.Demo), from) {
-		t.Fatalf("the demo has no %q", from)
+	text := string(deploy.Demo)
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			t.Fatalf("the demo has no %q", pairs[i])
+		}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
 	}
 	file := filepath.Join(t.TempDir(), "voussoir.yaml")
-	if err := os.WriteFile(file, []byte(strings.Replace(string(deploy.Demo), from, to, 1)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return file
 }
 
-const library = "  - id: library\n    version: 1\n"
+const (
+	library  = "  - id: library\n    version: 1\n"
+	mailRule = "      - { id: no-mail-of-children, when: \"!person.age_known || !person.age_over(16)\", then: withhold, claims: [email] }\n"
+)
 
 func TestPolicyTest_ExamplesKeepTheirOwnTables(t *testing.T) {
 	for name, data := range map[string][]byte{"demo.yaml": deploy.Demo, "example.yaml": deploy.Example} {
@@ -45,9 +52,9 @@ func TestPolicyTest_ExamplesKeepTheirOwnTables(t *testing.T) {
 }
 
 func TestPolicyTest_SaysWhatCameOutDifferently(t *testing.T) {
-	file := variant(t, library, library+"    conditions: [{ id: at-night, when: \"hour < 6\", then: ask }, { id: idle, when: \"hour > 23\", then: ask }]\n")
+	file := variant(t, mailRule, mailRule+"      - { id: at-night, when: \"hour < 6\", then: ask }\n      - { id: idle, when: \"hour > 23\", then: ask }\n")
 	code, out, errs := say(t, "policy", "test", "--config", file)
-	if code != exitOK || !strings.Contains(out, "no case makes the condition library.idle true") || !strings.Contains(out, "6 cases, 6 as expected") {
+	if code != exitOK || !strings.Contains(out, "no case makes the condition library.idle true") || !strings.Contains(out, "7 cases, 7 as expected") {
 		t.Errorf("%d\n%s%s", code, out, errs)
 	}
 	file = variant(t, "facts: { known: [age_over_16] }\n        want: { deny: true,", "facts: { known: [age_over_16] }\n        want: { deny: false, release: [email], ask: consent,")
@@ -59,13 +66,13 @@ func TestPolicyTest_SaysWhatCameOutDifferently(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != exitFailure || got.Good {
 		t.Fatalf("%d, %v: %s", code, err, out)
 	}
-	if w := strings.Join(got.Cases[2].Wrong, "; "); w != "release: [], want [email]; deny: true, want false; ask: denied, want consent" {
+	if w := strings.Join(got.Cases[3].Wrong, "; "); w != "release: [], want [email]; deny: true, want false; ask: denied, want consent" {
 		t.Errorf("%s", w)
 	}
 }
 
 func TestPolicyExplain_NamesRuleConditionAndEachClaim(t *testing.T) {
-	file := variant(t, library, library+"    conditions: [{ id: no-mail, when: \"!person.age_over(18)\", then: withhold, claims: [email] }]\n")
+	file := variant(t, mailRule, "      - { id: no-mail, when: \"!person.age_over(18)\", then: withhold, claims: [email] }\n")
 	code, out, errs := say(t, "policy", "explain", "--config", file, "--client", "city-library", "--facts", "{ age: 17 }")
 	want := `policy library, version 1: she is asked, by the rule first-time (basis: consent)
   condition no-mail (withhold): true
@@ -117,13 +124,14 @@ func TestPolicyDiff_TellsAChangeFromOneWithoutANewVersion(t *testing.T) {
 
 func TestPolicyLint_WarningsAreAnsweredWithAReason(t *testing.T) {
 	over := "      - { name: email, required: true }\n"
-	file := variant(t, "      - { name: email, required: false }\n", over)
+	noRule := "      - { id: at-night, when: \"hour < 6\", then: ask }\n"
+	file := variant(t, "      - { name: email, required: false }\n", over, mailRule, noRule)
 	code, out, _ := say(t, "policy", "lint", "--config", file)
 	if code != exitFailure || !strings.Contains(out, "[email-required]") || !strings.Contains(out, "[all-required]") || !strings.Contains(out, "2 warnings") {
 		t.Errorf("%d\n%s", code, out)
 	}
 	file = variant(t, "      - { name: email, required: false }\n", over+
-		"    accepted:\n      - { remark: email-required, reason: \"reminders go by e-mail only\" }\n      - { remark: all-required, reason: \"a card needs each of these\" }\n")
+		"    accepted:\n      - { remark: email-required, reason: \"reminders go by e-mail only\" }\n      - { remark: all-required, reason: \"a card needs each of these\" }\n", mailRule, noRule)
 	if code, out, _ = say(t, "policy", "lint", "--config", file); code != exitOK || !strings.Contains(out, "0 warnings") {
 		t.Errorf("%d\n%s", code, out)
 	}

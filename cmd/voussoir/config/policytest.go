@@ -116,6 +116,9 @@ func (c *checker) factsOf(p *Policy, f *Facts, at string) {
 			c.add(path, what, instead)
 		}
 	}
+	if i := slices.IndexFunc(c.f.Providers, func(idp Provider) bool { return idp.ID == f.Provider }); i >= 0 && f.Provider != "" && !p.usable(&c.f.Providers[i]) {
+		c.add(join(at, "provider"), "nobody can use "+quote(f.Provider)+" under this policy", "a provider that the policy allows")
+	}
 	if c.has(join(at, "age")) && c.ok(join(at, "age")) && (f.Age < 1 || f.Age > 130) {
 		c.add(join(at, "age"), "an age is 1 to 130", "age: 34, or leave it out: not known")
 	}

@@ -65,6 +65,8 @@ func (c *checker) overAsking(p *Policy, path string) []remark {
 			say("email-required", at, "nobody who has no e-mail address, or does not give it, can use the service", "required: false")
 		case name == protocol.Birthdate && !r.Required && p.threshold() != "":
 			say("birthdate-beside-threshold", at, "the birth date is asked for although there is an age threshold ("+p.threshold()+")", "remove birthdate")
+		case name == protocol.Birthdate && p.gate() != "":
+			say("birthdate-beside-threshold", at, "the birth date is asked for although a condition ("+p.gate()+") looks at the age already", "remove birthdate")
 		case (name == protocol.IdPID || name == protocol.AMR) && r.Name != "":
 			say("provider-revealed", at, "the service learns "+map[protocol.Claim]string{protocol.IdPID: "which provider people use", protocol.AMR: "how people sign in"}[name], "remove "+r.Name)
 		}
@@ -95,6 +97,17 @@ func (p *Policy) threshold() string {
 	for _, r := range p.Claims {
 		if strings.HasPrefix(r.Name, "age_over_") {
 			return r.Name
+		}
+	}
+	return ""
+}
+
+// gate is a condition of p that looks at the age, or "": the service has no need to
+// compute it again.
+func (p *Policy) gate() string {
+	for _, k := range p.Conditions {
+		if strings.Contains(k.When, "age_over") {
+			return k.ID
 		}
 	}
 	return ""
