@@ -3,8 +3,14 @@ package journeys
 import (
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/voussoir-id/voussoir/audit"
 )
 
 // intoMe signs a person in to her own space.
@@ -103,5 +109,71 @@ func TestMe_CodeOfAnotherBrowserIsRefused(t *testing.T) {
 	asked, _ := url.Parse(w.Broker + "/authorize?client_id=voussoir:me&response_type=code&scope=openid&redirect_uri=" + url.QueryEscape(w.Broker+"/me/return"))
 	if got := c.get(asked.String()); strings.Contains(got.URL.Path, "/login/") {
 		t.Error("somebody else began a visit of the broker itself")
+	}
+}
+
+// TestMe_ReceiptsAndWithdrawal: what she agreed to at a service is there with a receipt
+// that verifies without the broker, and is over when she takes it back.
+func TestMe_ReceiptsAndWithdrawal(t *testing.T) {
+	w := demo(t)
+	s := w.sample(t, "city-library")
+	c, r := newCitizen(t), s.start("openid given_name email", nil)
+	p := c.press(c.visit(http.MethodGet, r.URL, nil, "", s.back), "provider-"+lowProvider, nil)
+	p = c.press(p, "identity-camille", nil)
+	p = c.pressUntil(p, "consent-agree", nil, s.back)
+	tokens, err := s.redeem(t.Context(), p.URL.Query().Get("code"), r.Verifier)
+	if err != nil || tokens.Status != http.StatusOK {
+		t.Fatalf("the service got no tokens: %v %+v", err, tokens)
+	}
+	p = w.intoMe(c, "camille")
+	receipt := regexp.MustCompile(`/me/receipts/[0-9a-f]{32}`).FindString(p.Body)
+	if receipt == "" || p.byID("answers") == nil {
+		t.Fatalf("her space shows no receipt, or no answer:\n%s", tail(p.Body, 3000))
+	}
+	var page *page
+	eventually(t, "the receipt has a proof", func() bool {
+		page = c.get(w.Broker + receipt)
+		return strings.Contains(page.Body, "c2sp.org/tlog-proof")
+	})
+	if got := newCitizen(t).get(w.Broker + receipt); got.byID("me-sign-in") == nil || strings.Contains(got.Body, "tlog-proof") {
+		t.Error("somebody else sees her receipt")
+	}
+	other := newCitizen(t)
+	w.intoMe(other, "zoe")
+	if got := other.get(w.Broker + receipt); got.Status != http.StatusNotFound {
+		t.Errorf("another person's space: her receipt answers %d, want 404", got.Status)
+	}
+	key := ""
+	for line := range strings.Lines(c.get(w.Broker + "/audit/keys").Body) {
+		if words := strings.Fields(line); len(words) == 3 && words[2] == "active" {
+			key = words[0]
+		}
+	}
+	for _, form := range []string{".json", ".jwt"} {
+		file := filepath.Join(t.TempDir(), "receipt"+form)
+		if err := os.WriteFile(file, []byte(c.get(w.Broker+receipt+form).Body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(binary(t, ""), "audit", "verify-receipt", "--log", audit.Origin(w.Broker), "--key", key, file).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "holds") {
+			t.Errorf("verify-receipt of the %s: %v, %s", form, err, out)
+		}
+	}
+
+	withdraw := regexp.MustCompile(`id="(withdraw-city-library-[^"]+)"`).FindStringSubmatch(p.Body)
+	if withdraw == nil {
+		t.Fatal("no answer to the library can be taken back")
+	}
+	p = c.press(p, withdraw[1], nil)
+	if p = c.press(p, "withdraw-confirm", nil); p.byID("said") == nil || !strings.Contains(p.Body, "You took an answer back") || strings.Contains(p.Body, withdraw[1]) {
+		t.Errorf("after taking it back her space says:\n%s", tail(p.Body, 3000))
+	}
+	if got, _, err := s.userinfo(t.Context(), tokens.AccessToken); err != nil || got != http.StatusUnauthorized {
+		t.Errorf("the service's access token: %d, %v, want 401", got, err)
+	}
+	again := s.start("openid given_name email", nil)
+	p = c.visit(http.MethodGet, again.URL, nil, "", s.back) // her session still stands
+	if p.byID("consent-agree") == nil {
+		t.Errorf("she is not asked again but at %s", p.URL.Path)
 	}
 }

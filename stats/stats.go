@@ -1,6 +1,6 @@
 // Package stats counts what happened in a day, from the audit log, and says of it in
 // public only what cannot be about anybody in particular. It reads entries behind the
-// sign-ins, never in one; what it kept can be made anew from the log at any time.
+// sign-ins, never in one, and each day once.
 //
 // What is published, and why it cannot be undone: docs/statistics.md.
 package stats

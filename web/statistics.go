@@ -21,11 +21,11 @@ type Statistics struct {
 // Licence is under which terms the figures may be used.
 type Licence struct{ Name, URL string }
 
-// StatisticsDay is one. Levels and Outcomes are nil where they are withheld.
+// StatisticsDay is one.
 type StatisticsDay struct {
-	Date                       string // YYYY-MM-DD, UTC
-	Total                      int64
-	Services, Levels, Outcomes []Figure
+	Date     string // YYYY-MM-DD, UTC
+	Total    int64
+	Services []Figure
 }
 
 // Figure is how often. Name is nil where the id says it all.
@@ -58,11 +58,9 @@ type (
 		URL  string `json:"url"`
 	}
 	statisticsFileDay struct {
-		Date     string           `json:"date"`
-		Total    int64            `json:"sign_ins"`
-		Services []statisticsNum  `json:"services"`
-		Levels   map[string]int64 `json:"levels"` // null: withheld
-		Outcomes map[string]int64 `json:"outcomes"`
+		Date     string          `json:"date"`
+		Total    int64           `json:"sign_ins"`
+		Services []statisticsNum `json:"services"`
 	}
 	statisticsNum struct {
 		ID   string        `json:"id"`
@@ -74,22 +72,11 @@ type (
 func statisticsDocument(p Statistics) statisticsFile {
 	out := statisticsFile{Licence: licenceFile(p.Licence), Least: p.Least, Days: []statisticsFileDay{}}
 	for _, d := range p.Days {
-		day := statisticsFileDay{Date: d.Date, Total: d.Total, Services: []statisticsNum{}, Levels: byID(d.Levels), Outcomes: byID(d.Outcomes)}
+		day := statisticsFileDay{Date: d.Date, Total: d.Total, Services: []statisticsNum{}}
 		for _, f := range d.Services {
 			day.Services = append(day.Services, statisticsNum(f))
 		}
 		out.Days = append(out.Days, day)
-	}
-	return out
-}
-
-func byID(all []Figure) map[string]int64 {
-	if all == nil {
-		return nil
-	}
-	out := map[string]int64{}
-	for _, f := range all {
-		out[f.ID] = f.N
 	}
 	return out
 }
@@ -102,13 +89,8 @@ func (s *Site) StatisticsCSV(w http.ResponseWriter, _ *http.Request, p Statistic
 	rows := [][]string{{"date", "table", "id", "sign_ins"}}
 	for _, d := range p.Days {
 		rows = append(rows, []string{d.Date, "total", "", strconv.FormatInt(d.Total, 10)})
-		for _, table := range []struct {
-			name string
-			all  []Figure
-		}{{"service", d.Services}, {"level", d.Levels}, {"outcome", d.Outcomes}} {
-			for _, f := range table.all {
-				rows = append(rows, []string{d.Date, table.name, noFormula(f.ID), strconv.FormatInt(f.N, 10)})
-			}
+		for _, f := range d.Services {
+			rows = append(rows, []string{d.Date, "service", noFormula(f.ID), strconv.FormatInt(f.N, 10)})
 		}
 	}
 	if err := out.WriteAll(rows); err != nil {
@@ -138,7 +120,7 @@ func openData(w http.ResponseWriter, mediaType string, b []byte) error {
 type statisticsView struct {
 	Date, Least, Licence, LicenceURL string
 	None                             bool // no day has been counted
-	Services, Levels, Outcomes       []barLine
+	Services                         []barLine
 	Withheld                         bool // nothing of the last day is about enough people
 	Chart                            []column
 	First, Last                      string
@@ -178,8 +160,6 @@ func (in *words) statistics(p *Statistics) *statisticsView {
 		}
 		return clean(f.ID)
 	})
-	v.Levels = bars(last.Levels, func(f Figure) string { return in.or("level.", f.ID, "level.unknown") })
-	v.Outcomes = bars(last.Outcomes, func(f Figure) string { return in.or("statistics.outcome.", f.ID, "statistics.outcome.unknown") })
 	most := int64(1)
 	for _, d := range p.Days {
 		most = max(most, d.Total)

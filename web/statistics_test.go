@@ -16,7 +16,6 @@ func figures() *Statistics {
 			{Date: "2026-03-04"},
 			{
 				Date: "2026-03-05", Total: 80, Services: []Figure{{"library", text("Médiathèque", "City library"), 50}, {"=gone", nil, 30}},
-				Levels: []Figure{{ID: "eidas1", N: 80}}, Outcomes: []Figure{{ID: "passed", N: 80}, {ID: "refused", N: 10}},
 			},
 		},
 	}
@@ -29,12 +28,11 @@ func TestStatistics_AsOpenData(t *testing.T) {
 		do                    func(http.ResponseWriter, *http.Request, Statistics) error
 	}{
 		{"CSV", "text/csv; charset=utf-8; header=present", "date,table,id,sign_ins\r\n2026-03-03,total,,40\r\n2026-03-03,service,library,40\r\n2026-03-04,total,,0\r\n" +
-			"2026-03-05,total,,80\r\n2026-03-05,service,library,50\r\n2026-03-05,service,'=gone,30\r\n2026-03-05,level,eidas1,80\r\n2026-03-05,outcome,passed,80\r\n2026-03-05,outcome,refused,10\r\n", s.StatisticsCSV},
+			"2026-03-05,total,,80\r\n2026-03-05,service,library,50\r\n2026-03-05,service,'=gone,30\r\n", s.StatisticsCSV},
 		{"JSON", "application/json", `{"licence":{"name":"Licence Ouverte 2.0","url":"https://www.etalab.gouv.fr/licence-ouverte-open-licence"},"least_people":10,"days":[` +
-			`{"date":"2026-03-03","sign_ins":40,"services":[{"id":"library","name":{"en":"City library","fr":"Médiathèque"},"sign_ins":40}],"levels":null,"outcomes":null},` +
-			`{"date":"2026-03-04","sign_ins":0,"services":[],"levels":null,"outcomes":null},` +
-			`{"date":"2026-03-05","sign_ins":80,"services":[{"id":"library","name":{"en":"City library","fr":"Médiathèque"},"sign_ins":50},{"id":"=gone","sign_ins":30}],` +
-			`"levels":{"eidas1":80},"outcomes":{"passed":80,"refused":10}}]}`, s.StatisticsJSON},
+			`{"date":"2026-03-03","sign_ins":40,"services":[{"id":"library","name":{"en":"City library","fr":"Médiathèque"},"sign_ins":40}]},` +
+			`{"date":"2026-03-04","sign_ins":0,"services":[]},` +
+			`{"date":"2026-03-05","sign_ins":80,"services":[{"id":"library","name":{"en":"City library","fr":"Médiathèque"},"sign_ins":50},{"id":"=gone","sign_ins":30}]}]}`, s.StatisticsJSON},
 	} {
 		w := get(s.API("statistics", func(w http.ResponseWriter, r *http.Request) error { return c.do(w, r, *figures()) }), "/status/statistics", "fr")
 		if got := w.Body.String(); got != c.want || w.Header().Get("Content-Type") != c.mediaType {

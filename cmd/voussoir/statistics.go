@@ -29,8 +29,11 @@ func (b *broker) countDays(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		more, err := counter.Count(ctx)
+		if err == nil && !more {
+			err = b.readDays(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
-			b.events.LogAttrs(ctx, slog.LevelError, "a day was not counted", slog.String("error", err.Error()))
+			b.events.LogAttrs(ctx, slog.LevelError, "a day was not counted", slog.Bool("alarm", true), slog.String("error", err.Error()))
 		}
 		if more && err == nil && ctx.Err() == nil {
 			continue
@@ -43,29 +46,33 @@ func (b *broker) countDays(ctx context.Context) error {
 	}
 }
 
+// readDays keeps the days that are shown at hand: whoever asks, however often, reads no
+// store, and the page of who works needs none.
+func (b *broker) readDays(ctx context.Context) error {
+	days, err := b.records.Days(ctx, b.now().UTC().AddDate(0, 0, -shownDays).Format(time.DateOnly))
+	if err != nil {
+		return fmt.Errorf("read counted days: %w", err)
+	}
+	b.days.Store(&days)
+	return nil
+}
+
 // openFigures are those that everybody may know.
-func (b *broker) openFigures(ctx context.Context) (web.Statistics, error) {
+func (b *broker) openFigures() web.Statistics {
 	now := b.current.Load()
 	cfg := now.loaded.Statistics
 	out := web.Statistics{Least: cfg.LeastPeople, Licence: web.Licence{Name: cfg.LicenceName, URL: cfg.LicenceURL}}
-	days, err := b.records.Days(ctx, b.now().UTC().AddDate(0, 0, -shownDays).Format(time.DateOnly))
-	if err != nil {
-		return out, fmt.Errorf("open figures: %w", err)
+	if days := b.days.Load(); days != nil {
+		for _, d := range *days {
+			p := stats.Publish(d, cfg.LeastPeople)
+			out.Days = append(out.Days, web.StatisticsDay{Date: p.Date, Total: p.Total, Services: now.figures(p.Services)})
+		}
 	}
-	for _, d := range days {
-		p := stats.Publish(d, cfg.LeastPeople)
-		out.Days = append(out.Days, web.StatisticsDay{
-			Date: p.Date, Total: p.Total, Services: now.figures(p.Services), Levels: now.figures(p.Levels), Outcomes: now.figures(p.Outcomes),
-		})
-	}
-	return out, nil
+	return out
 }
 
-// figures names what has a name today. nil stays nil: it is withheld.
+// figures names what has a name today.
 func (s *snapshot) figures(all []stats.Number) []web.Figure {
-	if all == nil {
-		return nil
-	}
 	out := make([]web.Figure, 0, len(all))
 	for _, n := range all {
 		f := web.Figure{ID: n.Name, N: n.N}
@@ -79,10 +86,6 @@ func (s *snapshot) figures(all []stats.Number) []web.Figure {
 
 func (b *broker) serveFigures(write func(http.ResponseWriter, *http.Request, web.Statistics) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		figures, err := b.openFigures(r.Context())
-		if err != nil {
-			return web.Fail(web.Unavailable, err)
-		}
-		return write(w, r, figures)
+		return write(w, r, b.openFigures())
 	}
 }

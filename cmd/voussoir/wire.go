@@ -28,6 +28,7 @@ import (
 	"github.com/voussoir-id/voussoir/preferences"
 	"github.com/voussoir-id/voussoir/protocol"
 	"github.com/voussoir-id/voussoir/provider"
+	"github.com/voussoir-id/voussoir/stats"
 	"github.com/voussoir-id/voussoir/store/sql"
 	"github.com/voussoir-id/voussoir/web"
 )
@@ -56,6 +57,7 @@ type broker struct {
 	// witnesses is nil where there are none.
 	witnesses *audit.Witnesses
 	ledger    *consent.Ledger
+	days      atomic.Pointer[[]stats.Day] // counted, that are shown
 	notices   *notices.Queue
 	kinds     map[string]notices.Kind
 	health    *health.Monitor
