@@ -77,8 +77,10 @@ func (s *Space) entry(e audit.Placed, v *visitor) (web.MeEntry, error) {
 		return web.MeEntry{}, errors.New("an entry cannot be read")
 	}
 	line := web.MeEntry{Time: public.Time, Kind: string(public.Kind), Outcome: public.Outcome, Basis: public.Basis}
-	for _, c := range public.Claims {
-		line.Claims = append(line.Claims, protocol.Claim(c))
+	if releases(public.Kind) {
+		for _, c := range public.Claims {
+			line.Claims = append(line.Claims, protocol.Claim(c))
+		}
 	}
 	if public.Client == string(Client) {
 		line.Here = true
@@ -96,6 +98,16 @@ func (s *Space) entry(e audit.Placed, v *visitor) (web.MeEntry, error) {
 		line.Provider = s.provider(protocol.ProviderID(personal.Provider))
 	}
 	return line, nil
+}
+
+// releases reports whether the claims of an entry left. Those of others were only asked
+// for, or could be had.
+func releases(k audit.Kind) bool {
+	switch k {
+	case audit.ConsentGiven, audit.Informed, audit.ConsentStanding, audit.UserInfoServed, audit.IntrospectionServed:
+		return true
+	}
+	return false
 }
 
 // service is its name, or its id when it is gone from the configuration.

@@ -36,6 +36,9 @@ func TestMe_SignInHistoryBlockClose(t *testing.T) {
 	if p.byID("history") == nil || !strings.Contains(p.Body, "You signed in") {
 		t.Fatalf("her space shows no history (%s, status %d):\n%s", p.URL.Path, p.Status, tail(p.Body, 3000))
 	}
+	if strings.Contains(p.Body, "What was passed on") {
+		t.Error("something was passed on to her own space")
+	}
 	if p.URL.RawQuery != "" {
 		t.Errorf("the address of her space still has a query")
 	}
