@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -340,6 +341,7 @@ func TestAttack_ThePublicTrailLinksNobody_PV01(t *testing.T) {
 		t.Fatal(err)
 	}
 	words := map[string]map[string]bool{}
+	notices := map[any]int{} // the hash of the words that each of them read
 	for _, e := range entries {
 		var public map[string]any
 		if err := json.Unmarshal(e.Public, &public); err != nil {
@@ -349,6 +351,10 @@ func TestAttack_ThePublicTrailLinksNobody_PV01(t *testing.T) {
 			continue // of the broker, not of people
 		}
 		delete(public, "time")
+		if n, ok := public["notice"]; ok {
+			notices[n]++
+			delete(public, "notice")
+		}
 		for name, value := range public {
 			if words[name] == nil {
 				words[name] = map[string]bool{}
@@ -371,6 +377,11 @@ func TestAttack_ThePublicTrailLinksNobody_PV01(t *testing.T) {
 	}
 	if len(words["kind"]) < 7 {
 		t.Errorf("the trail has only %v", words["kind"])
+	}
+	// Both read the same at each of the two services: the hash is of the notice, and of
+	// nothing of theirs.
+	if !slices.Equal(slices.Collect(maps.Values(notices)), []int{2, 2}) {
+		t.Errorf("the notices are not the same for both people: %v", notices)
 	}
 }
 
